@@ -1,0 +1,188 @@
+//! From a film to what the network sees, exactly as the model's manifest says. Training uses the
+//! same code, so that a film cannot look different to the network afterwards.
+//!
+//! The chain: reduce the film to `detail` x `detail` by exact area averaging (the resolution the
+//! model was trained on; the sharpness of a film must not tell the network where it came from),
+//! enlarge to `size` x `size` by bilinear interpolation where the network is larger, subtract the
+//! mean, divide by the standard deviation. A film smaller than `detail` along an axis is enlarged
+//! along it by bilinear interpolation. The aspect ratio is not kept: the public films the default
+//! models learnt from had been stretched to squares too.
+
+use crate::model::InputSpec;
+use crate::radiograph::Grey;
+
+/// A square of greys, [side, side] row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plane {
+    /// Columns and rows.
+    pub side: usize,
+    /// Greys, side x side of them.
+    pub values: Vec<f32>,
+}
+
+/// The network's input for `film`: [1, 1, S, S] flattened, normalised.
+pub fn prepare(film: &Grey, spec: &InputSpec) -> Plane {
+    normalise(enlarge(&reduce(film, spec.detail), spec.size), spec)
+}
+
+/// Reduces a film to `side` x `side` greys in [0, 1]: each output pixel is the mean of the area of
+/// film it covers, pixels cut by its border counted by their share.
+pub fn reduce(film: &Grey, side: usize) -> Plane {
+    let columns = Axis::new(film.width(), side);
+    let rows = Axis::new(film.height(), side);
+    let mut line = vec![0.0_f32; film.width()];
+    let mut narrow = vec![0.0_f32; side];
+    let mut sums = vec![0.0_f64; side * side];
+    // One pass over the film: a row is narrowed once and added to the one or two output rows it touches.
+    let shares = rows.transposed(film.height());
+    for (y, touched) in shares.iter().enumerate() {
+        if touched.is_empty() {
+            continue;
+        }
+        film.row(y, &mut line);
+        columns.apply(&line, &mut narrow);
+        for &(out, weight) in touched {
+            for (sum, value) in sums[out * side..(out + 1) * side].iter_mut().zip(&narrow) {
+                *sum += f64::from(weight) * f64::from(*value);
+            }
+        }
+    }
+    Plane { side, values: sums.into_iter().map(|v| v as f32).collect() }
+}
+
+/// Resamples a square to another side: bilinear upwards, area averaging downwards; the same side is returned as it is.
+pub fn enlarge(plane: &Plane, side: usize) -> Plane {
+    if side == plane.side {
+        return plane.clone();
+    }
+    let axis = Axis::new(plane.side, side);
+    let mut wide = vec![0.0_f32; plane.side * side];
+    for (from, to) in plane.values.chunks_exact(plane.side).zip(wide.chunks_exact_mut(side)) {
+        axis.apply(from, to);
+    }
+    let mut values = vec![0.0_f32; side * side];
+    for (out, weights) in axis.weights.iter().enumerate() {
+        let target = &mut values[out * side..(out + 1) * side];
+        for &(y, weight) in weights {
+            for (t, v) in target.iter_mut().zip(&wide[y * side..(y + 1) * side]) {
+                *t += weight * v;
+            }
+        }
+    }
+    Plane { side, values }
+}
+
+/// (grey - mean) / std, in place.
+pub fn normalise(mut plane: Plane, spec: &InputSpec) -> Plane {
+    for v in &mut plane.values {
+        *v = (*v - spec.mean) / spec.std;
+    }
+    plane
+}
+
+/// For each output position along one axis, the input positions it is made of and their weights (sum 1).
+struct Axis {
+    weights: Vec<Vec<(usize, f32)>>,
+}
+
+impl Axis {
+    fn new(from: usize, to: usize) -> Self {
+        let scale = from as f64 / to as f64;
+        let weights =
+            (0..to).map(|out| if from > to { Self::area(out, scale, from) } else { Self::between(out, scale, from) }).collect();
+        Self { weights }
+    }
+
+    /// The input interval [out, out + 1) * scale; a pixel counts by the share of it inside.
+    fn area(out: usize, scale: f64, from: usize) -> Vec<(usize, f32)> {
+        let (start, end) = (out as f64 * scale, ((out + 1) as f64 * scale).min(from as f64));
+        let last = (end.ceil() as usize).min(from);
+        (start.floor() as usize..last)
+            .map(|i| (i, ((i + 1) as f64).min(end) - (i as f64).max(start)))
+            .filter(|(_, share)| *share > 1e-9)
+            .map(|(i, share)| (i, (share / (end - start)) as f32))
+            .collect()
+    }
+
+    /// Linear interpolation between the two nearest pixel centres, the border repeated.
+    fn between(out: usize, scale: f64, from: usize) -> Vec<(usize, f32)> {
+        let centre = ((out as f64 + 0.5) * scale - 0.5).clamp(0.0, (from - 1) as f64);
+        let low = centre.floor() as usize;
+        let high = (low + 1).min(from - 1);
+        let share = (centre - low as f64) as f32;
+        if share == 0.0 || high == low { vec![(low, 1.0)] } else { vec![(low, 1.0 - share), (high, share)] }
+    }
+
+    fn apply(&self, from: &[f32], to: &mut [f32]) {
+        for (t, weights) in to.iter_mut().zip(&self.weights) {
+            *t = match weights.as_slice() {
+                // A run of neighbours: index once, not per pixel.
+                [(first, w0), middle @ .., (last, w1)] if !middle.is_empty() => {
+                    let inner: f32 = from[first + 1..*last].iter().sum();
+                    from[*first] * w0 + inner * middle[0].1 + from[*last] * w1
+                }
+                few => few.iter().map(|&(i, w)| from[i] * w).sum(),
+            };
+        }
+    }
+
+    /// The same weights seen from the input: for each input position the outputs it goes to.
+    fn transposed(&self, from: usize) -> Vec<Vec<(usize, f32)>> {
+        let mut shares = vec![Vec::new(); from];
+        for (out, weights) in self.weights.iter().enumerate() {
+            for &(i, w) in weights {
+                shares[i].push((out, w));
+            }
+        }
+        shares
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radiograph::{Samples, linear_tone};
+
+    fn film(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> Grey {
+        let samples = (0..width * height).map(|i| value(i % width, i / width)).collect();
+        Grey::new(width, height, Samples::U8(samples), linear_tone(256)).unwrap()
+    }
+
+    #[test]
+    fn weights_of_every_output_pixel_sum_to_one() {
+        for (from, to) in [(1, 1), (1, 5), (2, 3), (3, 2), (128, 128), (1841, 128), (977, 128), (64, 128), (10_000, 7)] {
+            for (out, weights) in Axis::new(from, to).weights.iter().enumerate() {
+                let sum: f64 = weights.iter().map(|(_, w)| f64::from(*w)).sum();
+                assert!((sum - 1.0).abs() < 1e-5, "{from} -> {to}, output {out}: {sum}");
+                assert!(weights.iter().all(|(i, _)| *i < from));
+            }
+        }
+    }
+
+    #[test]
+    fn reducing_by_a_whole_factor_gives_the_mean_of_each_block() {
+        let film = film(4, 4, |x, y| (16 * y + x) as u8);
+        let plane = reduce(&film, 2);
+        let block = |x: f32, y: f32| (16.0 * (2.0 * y + 0.5) + 2.0 * x + 0.5) / 255.0;
+        for (v, want) in plane.values.iter().zip([block(0., 0.), block(1., 0.), block(0., 1.), block(1., 1.)]) {
+            assert!((v - want).abs() < 1e-6, "{v} {want}");
+        }
+    }
+
+    #[test]
+    fn pixels_cut_by_a_border_count_by_their_share() {
+        let film = film(3, 3, |x, _| [0, 255, 0][x]);
+        let plane = reduce(&film, 2);
+        for v in plane.values {
+            assert!((v - 1.0 / 3.0).abs() < 1e-6, "{v}");
+        }
+    }
+
+    #[test]
+    fn an_even_film_stays_even_at_every_size() {
+        for side in [1, 31, 48, 128, 200] {
+            let plane = enlarge(&reduce(&film(61, 97, |_, _| 100), side), 224);
+            assert!(plane.values.iter().all(|v| (v - 100.0 / 255.0).abs() < 1e-5), "side {side}");
+        }
+    }
+}

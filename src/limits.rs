@@ -1,0 +1,49 @@
+//! Every bound of the program. Anything that grows has one, and it stands here with its reason.
+
+/// Largest file that is opened, bytes. A 17 x 17 inch detector at 0.1 mm and 16 bit is 37 MB; this leaves room for colour TIFF.
+pub const FILE_BYTES: u64 = 128 << 20;
+
+/// Smallest side of a film, pixels. Below it a rib cannot be told from noise.
+pub const SIDE_MIN_PX: u32 = 48;
+
+/// Largest side of a film, pixels: the largest detectors have 4,300.
+pub const SIDE_MAX_PX: u32 = 10_000;
+
+/// Most pixels of a film. Decoded at 16 bit they take 80 MB, so that two at once stay under the 300 MB promised.
+pub const PIXELS_MAX: u64 = 40_000_000;
+
+/// Most samples decoded of a picture, channels counted (RGBA 16 bit of a film at its largest would be 320 MB).
+pub const PICTURE_BYTES_MAX: u64 = 160 << 20;
+
+/// Most elements of a DICOM data set that the structural check walks, all levels counted. Real CR headers have under 400.
+pub const DICOM_ELEMENTS_MAX: usize = 20_000;
+
+/// Deepest nesting of DICOM sequences. Real headers nest 3 deep.
+pub const DICOM_DEPTH_MAX: usize = 16;
+
+/// Longest value of a DICOM element other than pixel data, bytes.
+pub const DICOM_VALUE_BYTES_MAX: u64 = 16 << 20;
+
+/// Most fragments of one encapsulated frame.
+pub const DICOM_FRAGMENTS_MAX: usize = 10_000;
+
+/// Most that a deflated DICOM data set may inflate to, bytes.
+pub const DICOM_INFLATED_BYTES_MAX: u64 = 256 << 20;
+
+/// Largest model file that is opened, bytes: DenseNet201 in f32 is 80 MB.
+pub const MODEL_BYTES_MAX: u64 = 256 << 20;
+
+/// Largest manifest, bytes.
+pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+/// Most findings of a label set.
+pub const FINDINGS_MAX: usize = 256;
+
+/// Largest network input side, pixels.
+pub const INPUT_SIDE_MAX: usize = 2_048;
+
+/// Most files that one `read` takes from folders.
+pub const FILES_PER_RUN_MAX: usize = 1_000_000;
+
+/// Deepest folder that `read` descends into.
+pub const FOLDER_DEPTH_MAX: usize = 32;

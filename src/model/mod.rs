@@ -1,0 +1,5 @@
+//! Models: what a bundle is, which ones the binary carries, and how one is run.
+
+mod manifest;
+
+pub use manifest::{FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, sha256_hex};
