@@ -9,7 +9,7 @@
 //! models learnt from had been stretched to squares too.
 
 use crate::model::InputSpec;
-use crate::radiograph::Grey;
+use crate::radiograph::{Grey, Step};
 
 /// A square of greys, [side, side] row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,22 @@ pub struct Plane {
 /// The network's input for `film`: [1, 1, S, S] flattened, normalised.
 pub fn prepare(film: &Grey, spec: &InputSpec) -> Plane {
     normalise(enlarge(&reduce(film, spec.detail), spec.size), spec)
+}
+
+/// What [`prepare`] does to this film, for a record's provenance.
+pub fn steps(film: &Grey, spec: &InputSpec) -> Vec<Step> {
+    let InputSpec { size, detail, mean, std } = *spec;
+    let along = |from: usize| if from > detail { "area mean" } else { "bilinear" };
+    let (w, h) = (film.width(), film.height());
+    let mut steps = vec![Step::new(
+        "reduce",
+        format!("{w} x {h} to {detail} x {detail} px, columns by {}, rows by {}", along(w), along(h)),
+    )];
+    if size != detail {
+        steps.push(Step::new("enlarge", format!("{detail} to {size} px, bilinear")));
+    }
+    steps.push(Step::new("normalise", format!("(grey - {mean}) / {std}")));
+    steps
 }
 
 /// Reduces a film to `side` x `side` greys in [0, 1]: each output pixel is the mean of the area of

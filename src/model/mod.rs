@@ -1,5 +1,17 @@
 //! Models: what a bundle is, which ones the binary carries, and how one is run.
 
+mod bundle;
+mod declared;
 mod manifest;
+mod probe;
+mod session;
+mod unpack;
 
-pub use manifest::{FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, sha256_hex};
+pub use bundle::{Bundle, BundleError, MANIFEST_FILE};
+pub use declared::{Declared, check_shapes, declared};
+pub use manifest::{
+    FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, sha256_hex,
+};
+pub use probe::{Probe, ProbeError};
+pub use session::{Activations, ModelError, Session};
+pub use unpack::{UnpackError, dequantize_weights};

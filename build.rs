@@ -1,0 +1,100 @@
+//! Embeds the models: every folder with a manifest below `models/`, or below `CHEXBOX_MODELS`.
+//! What does not match its manifest stops the build with a sentence that says which file and why.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+#[allow(dead_code)]
+#[path = "src/model/declared.rs"]
+mod declared;
+#[allow(dead_code)]
+#[path = "src/model/manifest.rs"]
+mod manifest;
+
+use manifest::{FileSpec, Manifest};
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=CHEXBOX_MODELS");
+    println!("cargo:rerun-if-changed=Cargo.lock");
+    if let Err(why) = embed() {
+        // A build script's panic message is what cargo shows; it must read as a sentence.
+        eprintln!("\nchexbox: the models cannot be embedded: {why}\n");
+        std::process::exit(1);
+    }
+}
+
+fn embed() -> Result<(), String> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(|e| e.to_string())?);
+    let models = env::var_os("CHEXBOX_MODELS").map_or_else(|| root.join("models"), PathBuf::from);
+    let models = models.canonicalize().map_err(|e| format!("folder {}: {e}", models.display()))?;
+    println!("cargo:rerun-if-changed={}", models.display());
+    let mut code = String::from(
+        "struct Embedded { name: &'static str, manifest: &'static str, onnx: &'static [u8], probe_file: &'static str, probe: &'static [u8] }\n\
+         static EMBEDDED: &[Embedded] = &[\n",
+    );
+    let mut names = Vec::new();
+    for folder in folders(&models)? {
+        let manifest = check(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+        if names.contains(&manifest.name) {
+            return Err(format!("{}: another folder holds a model named {} too", folder.display(), manifest.name));
+        }
+        let at = |file: &str| folder.join(file).display().to_string();
+        writeln!(
+            code,
+            "Embedded {{ name: {:?}, manifest: include_str!({:?}), onnx: include_bytes!({:?}), probe_file: {:?}, probe: include_bytes!({:?}) }},",
+            manifest.name,
+            at("manifest.toml"),
+            at(&manifest.file.name),
+            manifest.probe.name,
+            at(&manifest.probe.name),
+        )
+        .map_err(|e| e.to_string())?;
+        names.push(manifest.name);
+    }
+    if names.is_empty() {
+        return Err(format!("{} holds no folder with a manifest.toml", models.display()));
+    }
+    code.push_str("];\n");
+    let out = PathBuf::from(env::var("OUT_DIR").map_err(|e| e.to_string())?).join("embedded_models.rs");
+    fs::write(&out, code).map_err(|e| format!("{}: {e}", out.display()))?;
+    println!("cargo:rustc-env=CHEXBOX_TRACT_VERSION={}", tract_version(&root)?);
+    Ok(())
+}
+
+/// The folders with a manifest, by name, so that every build lists the models in one order.
+fn folders(models: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(models).map_err(|e| format!("folder {}: {e}", models.display()))?;
+    let mut found: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| p.join("manifest.toml").is_file()).collect();
+    found.sort();
+    Ok(found)
+}
+
+fn check(folder: &Path) -> Result<Manifest, String> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        println!("cargo:rerun-if-changed={}", path.display());
+        fs::read(&path).map_err(|e| format!("{name}: {e}"))
+    };
+    let text = String::from_utf8(read("manifest.toml")?).map_err(|e| format!("manifest.toml: {e}"))?;
+    let manifest = Manifest::parse(&text).map_err(|e| e.to_string())?;
+    let content = |spec: &FileSpec| {
+        let content = read(&spec.name)?;
+        Manifest::check_file(spec, &content).map_err(|e| e.to_string())?;
+        Ok::<_, String>(content)
+    };
+    let onnx = content(&manifest.file)?;
+    content(&manifest.probe)?;
+    let output = &manifest.output;
+    declared::check_shapes(&onnx, manifest.input.size, manifest.findings.len(), output.feature_channels, output.feature_side)
+        .map_err(|why| format!("{}: {why}", manifest.file.name))?;
+    Ok(manifest)
+}
+
+/// The version of tract that the lock file pins: it stands in every record's provenance.
+fn tract_version(root: &Path) -> Result<String, String> {
+    let lock = fs::read_to_string(root.join("Cargo.lock")).map_err(|e| format!("Cargo.lock: {e}"))?;
+    let mut lines = lock.lines().skip_while(|l| *l != "name = \"tract-core\"").skip(1);
+    let version = lines.next().and_then(|l| l.strip_prefix("version = \"")).and_then(|l| l.strip_suffix('"'));
+    version.map(str::to_owned).ok_or_else(|| "Cargo.lock names no tract-core".to_owned())
+}

@@ -1,0 +1,69 @@
+//! From the paths of the command line to the files to read, in a stable order.
+
+use chexbox::limits::{FILES_PER_RUN_MAX, FOLDER_DEPTH_MAX};
+use std::path::{Path, PathBuf};
+
+/// The files below the given paths.
+#[derive(Debug, Default, PartialEq)]
+pub struct Films {
+    /// Files, those of a folder sorted by path.
+    pub files: Vec<PathBuf>,
+    /// Hidden files of folders (names with a leading dot), which are not read.
+    pub hidden: usize,
+}
+
+/// Lists files as they are named and folders with all that lies below them. A path that does not
+/// exist stays in the list: its record must say that it could not be opened.
+///
+/// # Errors
+/// A sentence, if a folder cannot be listed, or holds more or deeper than the limits allow.
+pub fn list(paths: &[PathBuf]) -> Result<Films, String> {
+    let mut films = Films::default();
+    for path in paths {
+        if path.is_dir() { walk(path, 0, &mut films)? } else { films.files.push(path.clone()) }
+    }
+    Ok(films)
+}
+
+fn walk(folder: &Path, depth: usize, films: &mut Films) -> Result<(), String> {
+    if depth > FOLDER_DEPTH_MAX {
+        return Err(format!("{}: folders nest deeper than {FOLDER_DEPTH_MAX}; is there a link to a folder above?", folder.display()));
+    }
+    let fail = |e: std::io::Error| format!("{}: the folder cannot be listed: {e}", folder.display());
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        entries.push(entry.map_err(fail)?.path());
+    }
+    entries.sort();
+    for path in entries {
+        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        match (hidden, path.is_dir()) {
+            (true, _) => films.hidden += 1,
+            (false, true) => walk(&path, depth + 1, films)?,
+            (false, false) => films.files.push(path),
+        }
+        if films.files.len() > FILES_PER_RUN_MAX {
+            return Err(format!("more than {FILES_PER_RUN_MAX} files; read the folders one by one"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_walked_in_order_and_hidden_files_counted() {
+        let root = std::env::temp_dir().join(format!("chexbox-files-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("b/c")).unwrap();
+        for file in ["b/c/2.dcm", "b/1.dcm", "a.png", ".hidden", "b/.DS_Store"] {
+            std::fs::write(root.join(file), b"x").unwrap();
+        }
+        let missing = root.join("missing.png");
+        let films = list(&[root.clone(), missing.clone()]).unwrap();
+        let want: Vec<PathBuf> = ["a.png", "b/1.dcm", "b/c/2.dcm"].iter().map(|f| root.join(f)).chain([missing]).collect();
+        assert_eq!(films, Films { files: want, hidden: 2 });
+        std::fs::remove_dir_all(root).unwrap();
+    }
+}

@@ -1,0 +1,53 @@
+//! Which models a command line asks for: a name, `all`, or a folder with a bundle.
+
+use super::Failure;
+use chexbox::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
+use chexbox::model::{Bundle, MANIFEST_FILE};
+use std::borrow::Cow;
+use std::io::Read;
+use std::path::Path;
+
+/// The bundles behind `--model`.
+///
+/// # Errors
+/// A sentence that names the models there are.
+pub fn bundles(model: &str) -> Result<Vec<Bundle>, Failure> {
+    if model == "all" {
+        return Bundle::embedded_names().filter_map(Bundle::embedded).map(|b| b.map_err(Into::into)).collect();
+    }
+    if let Some(bundle) = Bundle::embedded(model) {
+        return Ok(vec![bundle?]);
+    }
+    let folder = Path::new(model);
+    if folder.is_dir() {
+        return Ok(vec![from_folder(folder)?]);
+    }
+    let names: Vec<_> = Bundle::embedded_names().collect();
+    Err(format!("--model {model}: neither a model of this binary ({}, all) nor a folder with a {MANIFEST_FILE}", names.join(", ")).into())
+}
+
+fn from_folder(folder: &Path) -> Result<Bundle, Failure> {
+    let at = |file: &str| folder.join(file);
+    let manifest = read_bounded(&at(MANIFEST_FILE), MANIFEST_BYTES_MAX).map_err(|e| format!("{}: {e}", at(MANIFEST_FILE).display()))?;
+    let manifest = String::from_utf8(manifest).map_err(|e| format!("{}: {e}", at(MANIFEST_FILE).display()))?;
+    let bundle = Bundle::checked(&manifest, |file| {
+        read_bounded(&at(file), MODEL_BYTES_MAX).map(Cow::Owned).map_err(|e| e.to_string())
+    });
+    bundle.map_err(|e| format!("{}: {e}", folder.display()).into())
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// What the system said, or that the file is larger.
+pub fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    // A device, a pipe or a folder has no size to check and may never end.
+    let size = file.metadata().and_then(|m| if m.is_file() { Ok(m.len()) } else { Err(std::io::Error::other("not a regular file")) })?;
+    if size > limit {
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, format!("{size} bytes, at most {limit} are allowed")));
+    }
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    file.take(limit).read_to_end(&mut content)?;
+    Ok(content)
+}

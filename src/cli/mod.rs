@@ -1,0 +1,99 @@
+//! The verbs of the command line, one file each. Files, folders, the terminal and the clock are
+//! touched here; what a film says is decided in the library.
+
+mod files;
+mod in_order;
+mod load;
+mod models;
+mod output;
+mod pictures;
+mod read;
+mod test_film;
+#[cfg(feature = "train")]
+mod train;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// What stands in front of every help text.
+const ABOUT: &str = "Chest X-ray screening in a box: reads frontal chest radiographs offline.\n\
+胸部X线片筛查：离线读取正位胸片，给出所见概率、热图和报告。\n\n\
+A screening aid for trained staff, not a diagnosis. 仅供专业人员筛查参考，不作为诊断依据。";
+
+const EXAMPLES: &str = "Examples / 示例:
+  chexbox read                              the built-in drawn test film / 内置测试片
+  chexbox read film.dcm                     one film, a table for people / 单张胸片，表格输出
+  chexbox read films/ --heatmaps out        a folder, with heat maps / 整个文件夹，输出热图
+  chexbox read films/ --json > a.jsonl      one record a line / 每行一条记录
+  chexbox read film.png --lang zh           in Chinese / 中文
+  chexbox models                            the models in this binary / 内置模型
+
+Exit codes / 退出码:
+  0  every film was read / 全部读取
+  1  at least one film was refused (its record says why) / 至少一张被拒绝
+  2  the command line is wrong / 命令行有误
+  3  nothing could be read: a model or an output failed / 无法运行";
+
+/// `chexbox VERB ...`
+#[derive(Parser)]
+#[command(name = "chexbox", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Read films: findings, heat maps, records / 读片
+    Read(read::ReadArgs),
+    /// List the models in this binary, their findings and operating points / 列出模型
+    Models(models::ModelsArgs),
+    /// Write the drawn test film as a PNG file / 输出测试片
+    TestFilm(test_film::TestFilmArgs),
+    /// Train models from label and image folders with libtorch / 训练模型
+    #[cfg(feature = "train")]
+    Train(train::TrainArgs),
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All that was asked for was done.
+    Done,
+    /// At least one film was refused.
+    SomeRefused,
+    /// Nothing could be done.
+    CannotRun,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::from(0),
+            Exit::SomeRefused => Self::from(1),
+            // 2 is clap's, for a wrong command line.
+            Exit::CannotRun => Self::from(3),
+        }
+    }
+}
+
+/// Why a verb could not run; a sentence for the terminal.
+pub type Failure = Box<dyn std::error::Error>;
+
+impl Verb {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// A sentence that says what failed and what to do.
+    pub fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Read(args) => read::run(&args),
+            Self::Models(args) => models::run(&args),
+            Self::TestFilm(args) => test_film::run(&args),
+            #[cfg(feature = "train")]
+            Self::Train(args) => train::run(args).map(|()| Exit::Done).map_err(Into::into),
+        }
+    }
+}

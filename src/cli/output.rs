@@ -1,0 +1,164 @@
+//! What `read` prints: records, rows or tables on standard output, progress and a closing line on standard error.
+
+use super::{Exit, Failure};
+use chexbox::lang::Lang;
+use chexbox::report::record::{HeatMapFiles, Record};
+use chexbox::report::table::{self, Paint};
+use chexbox::report::{View, csv};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{ErrorKind, Write};
+use std::time::Instant;
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table(Paint),
+    /// One record a line.
+    Json,
+    /// One row a film and finding.
+    Csv,
+}
+
+/// What one film adds to the output.
+#[derive(Default)]
+pub struct Outcome {
+    text: Vec<u8>,
+    read: usize,
+    refused: usize,
+    positive: usize,
+}
+
+/// Prints outcomes in order and counts them.
+pub struct Printer {
+    format: Format,
+    lang: Lang,
+    films: usize,
+    bar: ProgressBar,
+    begun: Instant,
+    read: usize,
+    refused: usize,
+    positive: usize,
+    /// The reader of our output went away (`| head`): nothing more is printed, and that is no failure.
+    closed: bool,
+}
+
+impl Format {
+    /// The form that the options ask for; colours only on a terminal.
+    pub fn of(json: bool, csv: bool, terminal: bool) -> Self {
+        match (json, csv) {
+            (true, _) => Self::Json,
+            (_, true) => Self::Csv,
+            _ if terminal && std::env::var_os("NO_COLOR").is_none() => Self::Table(Paint::Coloured),
+            _ => Self::Table(Paint::Plain),
+        }
+    }
+}
+
+impl Outcome {
+    /// Adds the reading or refusal of one film on one model.
+    ///
+    /// # Errors
+    /// What the record's writer says; none is expected.
+    pub fn add(&mut self, view: &View, files: Option<&HeatMapFiles>, format: Format, lang: Lang) -> Result<(), Failure> {
+        match format {
+            Format::Json => {
+                self.text.extend(Record::of(view, files, lang).to_line()?.bytes());
+                self.text.push(b'\n');
+            }
+            Format::Csv => self.text.extend(csv::rows(view)?),
+            Format::Table(paint) => self.text.extend(table::block(view, lang, paint).bytes()),
+        }
+        match view {
+            View::Read(read) => {
+                self.read += 1;
+                self.positive += read.findings.iter().filter(|f| f.is_positive()).count();
+            }
+            View::Refused(_) => self.refused += 1,
+        }
+        Ok(())
+    }
+}
+
+impl Printer {
+    /// Begins the output of `films` films.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn start(format: Format, lang: Lang, films: usize) -> Result<Self, Failure> {
+        let bar = if films > 1 { ProgressBar::new(films as u64) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta_precise} {msg}")?;
+        bar.set_style(style);
+        let begun = Instant::now();
+        let mut printer = Self { format, lang, films, bar, begun, read: 0, refused: 0, positive: 0, closed: false };
+        if format == Format::Csv {
+            let header = csv::header()?;
+            printer.write(&header)?;
+        }
+        Ok(printer)
+    }
+
+    /// A line for people beside the output.
+    pub fn note(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// Prints one film.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn film(&mut self, outcome: Outcome) -> Result<(), Failure> {
+        self.read += outcome.read;
+        self.refused += outcome.refused;
+        self.positive += outcome.positive;
+        self.write(&outcome.text)?;
+        if self.refused > 0 {
+            self.bar.set_message(match self.lang {
+                Lang::En => format!("{} refused", self.refused),
+                Lang::Zh => format!("{} 被拒绝", self.refused),
+            });
+        }
+        self.bar.inc(1);
+        Ok(())
+    }
+
+    /// The closing lines and the exit code.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn finish(mut self, hidden: usize) -> Result<Exit, Failure> {
+        self.bar.finish_and_clear();
+        if let Format::Table(paint) = self.format {
+            let footer = table::footer(self.read, self.refused, self.lang, paint);
+            self.write(footer.as_bytes())?;
+        }
+        if self.films > 1 {
+            let (films, read, refused, positive) = (self.films, self.read, self.refused, self.positive);
+            let seconds = self.begun.elapsed().as_secs_f64();
+            let rate = films as f64 / seconds;
+            eprintln!("{}", match self.lang {
+                Lang::En => format!("{films} films: {read} read, {refused} refused, {positive} positive findings; {seconds:.1} s, {rate:.1} films/s"),
+                Lang::Zh => format!("{films} 张胸片：读取 {read}，拒绝 {refused}，阳性所见 {positive}；{seconds:.1} 秒，每秒 {rate:.1} 张"),
+            });
+        }
+        if hidden > 0 {
+            eprintln!("{}", match self.lang {
+                Lang::En => format!("{hidden} hidden files (names with a leading dot) were not read"),
+                Lang::Zh => format!("未读取 {hidden} 个隐藏文件（文件名以点开头）"),
+            });
+        }
+        Ok(if self.refused > 0 { Exit::SomeRefused } else { Exit::Done })
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<(), Failure> {
+        if self.closed {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        match self.bar.suspend(|| out.write_all(text).and_then(|()| out.flush())) {
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => self.closed = true,
+            result => result.map_err(|e| format!("standard output cannot be written: {e}"))?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! `chexbox read`: films in; a table, records or CSV and heat maps out.
+//!
+//! Films are read with all cores, one film a thread, and come out in the order of the command line.
+
+use super::files::{self, Films};
+use super::in_order::in_order;
+use super::output::{Format, Outcome, Printer};
+use super::pictures::{self, PictureNames};
+use super::{Exit, Failure, load};
+use chexbox::findings::Thresholds;
+use chexbox::lang::Lang;
+use chexbox::limits::FILE_BYTES;
+use chexbox::model::{Manifest, Session};
+use chexbox::radiograph::drawn::DrawnFilm;
+use chexbox::radiograph::{Code, Radiograph, Refusal};
+use chexbox::reading::{self, HeatMaps, Reader};
+use chexbox::report::{ReadView, RefusedView, View};
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+/// The built-in film, as records name it.
+const DRAWN: &str = "drawn-test-film";
+
+/// Options of `read`.
+#[derive(clap::Args)]
+pub struct ReadArgs {
+    /// Films, or folders with films at any depth; none reads the built-in drawn test film / 胸片或文件夹
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// findings25, findings10, all, or a folder with a bundle of your own / 模型
+    #[arg(long, default_value = "findings25")]
+    model: String,
+    /// Operating point of a finding instead of the model's, for example pneumothorax=0.3; repeatable / 阈值
+    #[arg(long, value_name = "FINDING=VALUE")]
+    threshold: Vec<String>,
+    /// Write one JSON record a line / 每行一条 JSON 记录
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Write CSV, one row a film and finding / 输出 CSV
+    #[arg(long)]
+    csv: bool,
+    /// Write a heat map for each positive finding and a contact sheet for each film into this folder / 热图文件夹
+    #[arg(long, value_name = "DIR")]
+    heatmaps: Option<PathBuf>,
+    /// Language of texts: en or zh; after LC_ALL, LC_MESSAGES, LANG unless given / 语言
+    #[arg(long, value_parser = parse_lang)]
+    lang: Option<Lang>,
+    /// Films read at once; all cores unless given / 线程数
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+/// Everything that reading a film needs, shared by the threads.
+struct Bench {
+    readers: Vec<Reader>,
+    lang: Lang,
+    format: Format,
+    pictures: Option<PictureNames>,
+}
+
+/// Where the bytes of a film come from.
+enum Source {
+    File(PathBuf),
+    Drawn,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A sentence, if a model, a folder or an output fails. A film that cannot be read is not an error: it has a record.
+pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
+    let lang = args.lang.unwrap_or_else(locale);
+    let (sources, hidden) = sources(&args.paths)?;
+    let format = Format::of(args.json, args.csv, std::io::stdout().is_terminal());
+    let pictures = args.heatmaps.as_deref().map(|folder| PictureNames::new(folder, sources.iter().map(Source::name))).transpose()?;
+    let bench = Bench { readers: readers(&args.model, &args.threshold)?, lang, format, pictures };
+    let threads = args.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+
+    let mut printer = Printer::start(format, lang, sources.len())?;
+    if args.paths.is_empty() {
+        printer.note(lang.pick(
+            "no film named: reading the built-in test film, which is drawn and shows no patient (chexbox read --help)",
+            "未指定胸片：读取内置测试片（程序绘制，非患者影像）。用法见 chexbox read --help",
+        ));
+    }
+    in_order(sources.len(), threads, |i| bench.film(i, &sources[i]), |outcome| printer.film(outcome?))?;
+    printer.finish(hidden)
+}
+
+fn sources(paths: &[PathBuf]) -> Result<(Vec<Source>, usize), Failure> {
+    if paths.is_empty() {
+        return Ok((vec![Source::Drawn], 0));
+    }
+    let Films { files, hidden } = files::list(paths)?;
+    if files.is_empty() {
+        return Err("the folders named hold no files".into());
+    }
+    Ok((files.into_iter().map(Source::File).collect(), hidden))
+}
+
+fn readers(model: &str, thresholds: &[String]) -> Result<Vec<Reader>, Failure> {
+    let bundles = load::bundles(model)?;
+    let manifests: Vec<&Manifest> = bundles.iter().map(|b| b.manifest()).collect();
+    let thresholds = Thresholds::parse(thresholds, &manifests)?;
+    let loaded = bundles.iter().map(|b| Ok(Reader { session: Session::load(b)?, thresholds: thresholds.clone() }));
+    loaded.collect()
+}
+
+impl Source {
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Drawn => DRAWN.to_owned(),
+        }
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, Refusal> {
+        match self {
+            Self::File(path) => load::read_bounded(path, FILE_BYTES).map_err(|e| match e.kind() {
+                std::io::ErrorKind::FileTooLarge => Refusal::new(Code::TooLarge, e.to_string()),
+                _ => Refusal::new(Code::UnreadableFile, e.to_string()),
+            }),
+            Self::Drawn => Ok(DrawnFilm { width: 1024, height: 1024, seed: 1 }.png()),
+        }
+    }
+}
+
+impl Bench {
+    /// One film on every model: what is printed for it, its pictures written.
+    fn film(&self, index: usize, source: &Source) -> Result<Outcome, Failure> {
+        let name = source.name();
+        let film = source.bytes().and_then(|bytes| guarded(|| reading::admit(&bytes)));
+        let mut outcome = Outcome::default();
+        for reader in &self.readers {
+            match film.as_ref().map_err(Clone::clone).and_then(|film| self.read(film, reader)) {
+                Ok((film, reading)) => self.report(index, &name, film, reader, &reading, &mut outcome)?,
+                Err(refusal) => {
+                    let manifest = Some(reader.session.manifest());
+                    let view = View::Refused(RefusedView { file: &name, refusal: &refusal, manifest });
+                    outcome.add(&view, None, self.format, self.lang)?;
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn read<'f>(&self, film: &'f Radiograph, reader: &Reader) -> Result<(&'f Radiograph, reading::Reading), Refusal> {
+        let maps = if self.pictures.is_some() { HeatMaps::Draw } else { HeatMaps::Skip };
+        guarded(|| reader.read(film, maps)).map(|reading| (film, reading))
+    }
+
+    fn report(
+        &self,
+        index: usize,
+        name: &str,
+        film: &Radiograph,
+        reader: &Reader,
+        reading: &reading::Reading,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let steps: Vec<_> = film.steps.iter().chain(&reading.steps).cloned().collect();
+        let view = ReadView {
+            file: name,
+            facts: &film.facts,
+            steps: &steps,
+            manifest: reader.session.manifest(),
+            findings: &reading.findings,
+            engine: reader.session.engine(),
+        };
+        let files = match &self.pictures {
+            Some(names) => Some(pictures::write(names, index, film, &view, reading, self.lang)?),
+            None => None,
+        };
+        outcome.add(&View::Read(view), files.as_ref(), self.format, self.lang)
+    }
+}
+
+/// A panic in a decoder or an engine costs this film's answer and no other.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "a panic; the log says where")))
+}
+
+fn parse_lang(text: &str) -> Result<Lang, String> {
+    match text {
+        "en" => Ok(Lang::En),
+        "zh" => Ok(Lang::Zh),
+        _ => Err("allowed are en and zh".to_owned()),
+    }
+}
+
+/// The language of the environment, by POSIX precedence.
+fn locale() -> Lang {
+    let set = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
+    Lang::of_locale(&set("LC_ALL").or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG")).unwrap_or_default())
+}

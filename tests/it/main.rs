@@ -1,0 +1,4 @@
+//! The promises of chexbox, a module each. One binary, so that linking happens once.
+
+mod data;
+mod layers;
