@@ -2,3 +2,8 @@
 
 mod data;
 mod layers;
+mod models;
+mod parity;
+mod reading;
+mod real;
+mod run;
