@@ -44,11 +44,17 @@ pub fn steps(film: &Grey, spec: &InputSpec) -> Vec<Step> {
 /// Reduces a film to `side` x `side` greys in [0, 1]: each output pixel is the mean of the area of
 /// film it covers, pixels cut by its border counted by their share.
 pub fn reduce(film: &Grey, side: usize) -> Plane {
-    let columns = Axis::new(film.width(), side);
-    let rows = Axis::new(film.height(), side);
+    Plane { side, values: resample(film, side, side) }
+}
+
+/// The film at `width` x `height`, greys in [0, 1] row by row; along each axis area averaging
+/// downwards and bilinear interpolation upwards.
+pub fn resample(film: &Grey, width: usize, height: usize) -> Vec<f32> {
+    let columns = Axis::new(film.width(), width);
+    let rows = Axis::new(film.height(), height);
     let mut line = vec![0.0_f32; film.width()];
-    let mut narrow = vec![0.0_f32; side];
-    let mut sums = vec![0.0_f64; side * side];
+    let mut narrow = vec![0.0_f32; width];
+    let mut sums = vec![0.0_f64; width * height];
     // One pass over the film: a row is narrowed once and added to the one or two output rows it touches.
     let shares = rows.transposed(film.height());
     for (y, touched) in shares.iter().enumerate() {
@@ -58,12 +64,12 @@ pub fn reduce(film: &Grey, side: usize) -> Plane {
         film.row(y, &mut line);
         columns.apply(&line, &mut narrow);
         for &(out, weight) in touched {
-            for (sum, value) in sums[out * side..(out + 1) * side].iter_mut().zip(&narrow) {
+            for (sum, value) in sums[out * width..(out + 1) * width].iter_mut().zip(&narrow) {
                 *sum += f64::from(weight) * f64::from(*value);
             }
         }
     }
-    Plane { side, values: sums.into_iter().map(|v| v as f32).collect() }
+    sums.into_iter().map(|v| v as f32).collect()
 }
 
 /// Resamples a square to another side: bilinear upwards, area averaging downwards; the same side is returned as it is.
@@ -97,16 +103,22 @@ pub fn normalise(mut plane: Plane, spec: &InputSpec) -> Plane {
 }
 
 /// For each output position along one axis, the input positions it is made of and their weights (sum 1).
-struct Axis {
+pub(crate) struct Axis {
     weights: Vec<Vec<(usize, f32)>>,
 }
 
 impl Axis {
-    fn new(from: usize, to: usize) -> Self {
+    /// The weights from `from` positions to `to`.
+    pub(crate) fn new(from: usize, to: usize) -> Self {
         let scale = from as f64 / to as f64;
         let weights =
             (0..to).map(|out| if from > to { Self::area(out, scale, from) } else { Self::between(out, scale, from) }).collect();
         Self { weights }
+    }
+
+    /// For each output position, the input positions and their weights.
+    pub(crate) fn weights(&self) -> &[Vec<(usize, f32)>] {
+        &self.weights
     }
 
     /// The input interval [out, out + 1) * scale; a pixel counts by the share of it inside.
@@ -129,7 +141,8 @@ impl Axis {
         if share == 0.0 || high == low { vec![(low, 1.0)] } else { vec![(low, 1.0 - share), (high, share)] }
     }
 
-    fn apply(&self, from: &[f32], to: &mut [f32]) {
+    /// Resamples one line: `from` has as many values as positions of the input, `to` of the output.
+    pub(crate) fn apply(&self, from: &[f32], to: &mut [f32]) {
         for (t, weights) in to.iter_mut().zip(&self.weights) {
             *t = match weights.as_slice() {
                 // A run of neighbours: index once, not per pixel.

@@ -39,6 +39,21 @@ pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 /// Most findings of a label set.
 pub const FINDINGS_MAX: usize = 256;
 
+/// Longest side of the film on a heat map, pixels: a heat map of 7 x 7 cells gains nothing from more, and a screen shows it whole.
+pub const DISPLAY_SIDE_MAX_PX: usize = 1_024;
+
+/// Shortest that the longest side of the film on a heat map may be, pixels: below it the caption cannot be read.
+pub const DISPLAY_SIDE_MIN_PX: usize = 640;
+
+/// Most heat maps on one contact sheet: more would be too small to read. The findings themselves are all in the list beside them.
+pub const SHEET_TILES_MAX: usize = 15;
+
+/// Most findings listed with their probability on one contact sheet; the others are counted in words.
+pub const SHEET_ROWS_MAX: usize = 40;
+
+/// Most characters of one text drawn on a picture.
+pub const TEXT_CHARS_MAX: usize = 2_000;
+
 /// Largest network input side, pixels.
 pub const INPUT_SIDE_MAX: usize = 2_048;
 
