@@ -4,6 +4,7 @@ mod data;
 mod layers;
 mod models;
 mod parity;
+mod pictures;
 mod reading;
 mod real;
 mod run;
