@@ -1,0 +1,3 @@
+//! .
+#[cfg(feature = "train")]
+pub mod train;
