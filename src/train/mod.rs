@@ -1,1 +1,74 @@
-//! .
+//! Training (feature `train`): a label file and a folder of films go in, a bundle that the program
+//! reads comes out. The appliance never contains this module.
+//!
+//! The line, a file each: [`label_set`] and [`data`] (what is learnt from), [`films`] (pixels, by the
+//! same chain as inference), [`augment`], [`densenet`], [`optimiser`], [`fit`] (the loop),
+//! [`snapshot`], [`log`].
+
+pub mod augment;
+pub mod bundle;
+pub mod card;
+pub mod data;
+pub mod densenet;
+pub mod evaluate;
+pub mod films;
+pub mod fit;
+pub mod label_set;
+pub mod log;
+pub mod onnx;
+pub mod optimiser;
+pub mod probe;
+pub mod quantize;
+pub mod random;
+pub mod smoke;
+pub mod snapshot;
+pub mod study;
+
+/// Why a training run stops.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A file of the user's that cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file of the user's whose content is not what it must be.
+    #[error("{path}: {what}")]
+    Content {
+        /// The file.
+        path: String,
+        /// Field, value and what was allowed.
+        what: String,
+    },
+    /// Faults of the label file, all of them.
+    #[error("{path} has {count} faults:\n{list}")]
+    Labels {
+        /// The label file.
+        path: String,
+        /// Number of faults.
+        count: usize,
+        /// One fault a line, with its row.
+        list: String,
+    },
+    /// libtorch refuses.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// The run cannot go on.
+    #[error("{0}")]
+    Run(String),
+}
+
+impl TrainError {
+    /// An error of the file at `path`.
+    pub fn file(path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::File { path: path.display().to_string(), source }
+    }
+
+    /// A content fault of the file at `path`.
+    pub fn content(path: &std::path::Path, what: impl Into<String>) -> Self {
+        Self::Content { path: path.display().to_string(), what: what.into() }
+    }
+}

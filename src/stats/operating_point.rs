@@ -1,0 +1,147 @@
+//! From scores to calls: counts at a threshold, and the threshold with the best F1.
+
+use super::descending;
+
+/// Right and wrong calls at one threshold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Called, and there.
+    pub true_positives: usize,
+    /// Called, not there.
+    pub false_positives: usize,
+    /// Not called, and not there.
+    pub true_negatives: usize,
+    /// Not called, but there.
+    pub false_negatives: usize,
+}
+
+impl Counts {
+    /// Counts where a score at or above `threshold` is a call.
+    pub fn at(threshold: f32, scores: &[f32], truths: &[bool]) -> Self {
+        let mut counts = Self::default();
+        for (score, truth) in scores.iter().zip(truths) {
+            match (*score >= threshold, truth) {
+                (true, true) => counts.true_positives += 1,
+                (true, false) => counts.false_positives += 1,
+                (false, false) => counts.true_negatives += 1,
+                (false, true) => counts.false_negatives += 1,
+            }
+        }
+        counts
+    }
+
+    /// TP / (TP + FP); `None` where nothing was called.
+    pub fn precision(&self) -> Option<f64> {
+        share(self.true_positives, self.true_positives + self.false_positives)
+    }
+
+    /// Sensitivity, TP / (TP + FN); `None` without a positive.
+    pub fn recall(&self) -> Option<f64> {
+        share(self.true_positives, self.true_positives + self.false_negatives)
+    }
+
+    /// TN / (TN + FP); `None` without a negative.
+    pub fn specificity(&self) -> Option<f64> {
+        share(self.true_negatives, self.true_negatives + self.false_positives)
+    }
+
+    /// 2 TP / (2 TP + FP + FN); `None` where nothing was called and nothing was there.
+    pub fn f1(&self) -> Option<f64> {
+        share(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
+    }
+}
+
+fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// A threshold and what it gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OperatingPoint {
+    /// A score at or above it is a call.
+    pub threshold: f32,
+    /// F1 there.
+    pub f1: f64,
+    /// Precision there.
+    pub precision: f64,
+    /// Recall there.
+    pub recall: f64,
+}
+
+/// The threshold with the highest F1; of equals the highest threshold, which calls fewest films.
+/// It lies halfway between the lowest score called and the next one below, so that rounding of a
+/// score does not change a call. `None` without a positive or without a negative.
+pub fn best_f1(scores: &[f32], truths: &[bool]) -> Option<OperatingPoint> {
+    let positives = truths.iter().filter(|t| **t).count();
+    if positives == 0 || positives == truths.len() || scores.len() != truths.len() {
+        return None;
+    }
+    let order = descending(scores);
+    let mut counts = Counts { false_negatives: positives, true_negatives: truths.len() - positives, ..Counts::default() };
+    let mut best: Option<OperatingPoint> = None;
+    let mut groups = order.chunk_by(|&a, &b| scores[a] == scores[b]).peekable();
+    while let Some(tied) = groups.next() {
+        for &i in tied {
+            if truths[i] {
+                counts.true_positives += 1;
+                counts.false_negatives -= 1;
+            } else {
+                counts.false_positives += 1;
+                counts.true_negatives -= 1;
+            }
+        }
+        let (Some(f1), Some(precision), Some(recall)) = (counts.f1(), counts.precision(), counts.recall()) else { continue };
+        if best.is_none_or(|b| f1 > b.f1) {
+            let score = scores[tied[0]];
+            let next = groups.peek().map_or(score, |g| scores[g[0]]);
+            best = Some(OperatingPoint { threshold: between(next, score), f1, precision, recall });
+        }
+    }
+    best
+}
+
+/// Halfway, but never at or below `low` unless they are equal.
+fn between(low: f32, high: f32) -> f32 {
+    let middle = low + (high - low) / 2.0;
+    if middle > low { middle } else { high }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn best_f1_is_what_trying_every_threshold_finds() {
+        for step in [3, 5, 11] {
+            let scores: Vec<f32> = (0..80).map(|i| ((i * step + 7) % 23) as f32 / 23.0).collect();
+            let truths: Vec<bool> = (0..80).map(|i| (i * 29) % 10 < 4).collect();
+            let best = best_f1(&scores, &truths).unwrap();
+            let tried = scores.iter().filter_map(|t| Counts::at(*t, &scores, &truths).f1()).fold(0.0, f64::max);
+            assert!((best.f1 - tried).abs() < 1e-12);
+            let counts = Counts::at(best.threshold, &scores, &truths);
+            assert_eq!(counts.f1(), Some(best.f1));
+            assert_eq!(counts.precision(), Some(best.precision));
+            assert_eq!(counts.recall(), Some(best.recall));
+        }
+    }
+
+    #[test]
+    fn ties_are_called_together() {
+        let point = best_f1(&[0.5, 0.5, 0.5, 0.1], &[true, false, true, false]).unwrap();
+        assert_eq!((point.precision, point.recall), (2.0 / 3.0, 1.0));
+        assert!(point.threshold > 0.1 && point.threshold <= 0.5);
+    }
+
+    #[test]
+    fn without_a_positive_or_a_negative_there_is_no_operating_point() {
+        assert_eq!(best_f1(&[0.1, 0.2], &[false, false]), None);
+        assert_eq!(best_f1(&[0.1, 0.2], &[true, true]), None);
+        assert_eq!(best_f1(&[], &[]), None);
+    }
+
+    #[test]
+    fn shares_of_nothing_are_not_numbers() {
+        let none = Counts::default();
+        assert_eq!((none.precision(), none.recall(), none.specificity(), none.f1()), (None, None, None, None));
+    }
+}

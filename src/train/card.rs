@@ -1,0 +1,154 @@
+//! MODEL_CARD.md (Mitchell et al. 2019): what the model learnt from, how, how well, and where it must not be trusted.
+
+use super::bundle::Exported;
+use super::data::{Part, Record};
+use super::evaluate::{Head, Predictions, subgroup};
+use super::snapshot::Snapshot;
+use super::study::Study;
+use crate::stats::Interval;
+
+/// A subgroup: its heading and which films belong to it.
+type Group = (&'static str, fn(&Record) -> bool);
+
+/// Subgroups that figures are given for.
+const GROUPS: [Group; 4] =
+    [("men", |r| r.sex == "M"), ("women", |r| r.sex == "F"), ("PA", |r| r.view == "PA"), ("AP", |r| r.view == "AP")];
+
+/// The card's text.
+pub fn write(study: &Study, snapshot: &Snapshot, exported: &Exported, test: &Predictions) -> String {
+    [
+        head(study, exported),
+        data(study),
+        recipe(study, snapshot),
+        figures(study, exported),
+        groups(study, exported, test),
+        limits(study),
+    ]
+    .join("\n")
+}
+
+fn head(study: &Study, exported: &Exported) -> String {
+    let m = &exported.manifest;
+    format!(
+        "# {} {}\n\n{}. A DenseNet121 for frontal chest radiographs of patients aged {} and over. \
+         A screening aid for trained staff, not a diagnosis.\n\n\
+         {} of its {} heads are trained; the others are listed as unavailable and never shown as a number. \
+         `model.onnx` is {:.1} MB (int8 weights, sha256 {}).\n",
+        m.name,
+        m.version,
+        m.title_en,
+        m.intended_use.minimum_age_years,
+        exported.heads.iter().filter(|h| h.operating.is_some()).count(),
+        study.set.findings.len(),
+        exported.bytes as f64 / 1e6,
+        m.file.sha256
+    )
+}
+
+fn data(study: &Study) -> String {
+    let mut text = String::from("## Data\n\n| part | films | patients | used for |\n| --- | --- | --- | --- |\n");
+    for (part, purpose) in [
+        (Part::Train, "weights"),
+        (Part::Val, "calibration, thresholds, choice of snapshot"),
+        (Part::Test, "the figures below, and whether a head is declared trained"),
+    ] {
+        let films = study.films.of(part).len();
+        text += &format!("| {} | {films} | {} | {purpose} |\n", part.as_str(), study.records.patients(part));
+    }
+    let detail = study.films.detail;
+    text += &format!(
+        "\nNo patient is in two parts; a patient's part follows from a hash of the patient's number. {} films stored smaller than \
+         {detail} px were left out, so that sharpness does not tell where a film came from. Every film is reduced to \
+         {detail} x {detail} px by area averaging before anything else, in training as in use.\n\n\
+         Films and labels of the default models: NIH ChestX-ray14, with credit to the NIH Clinical Center and to Wang et al., \
+         \"ChestX-ray8\", CVPR 2017. The labels were mined from reports.\n",
+        study.films.too_small
+    );
+    text
+}
+
+fn recipe(study: &Study, snapshot: &Snapshot) -> String {
+    let p = &snapshot.progress;
+    let stages: Vec<String> =
+        p.history.iter().cloned().chain([p.stage()]).enumerate().map(|(i, s)| format!("{}. {s}", i + 1)).collect();
+    let start = if p.history.is_empty() {
+        "Random weights"
+    } else {
+        "Random weights in stage 1; each later stage starts from the trunk of the one before"
+    };
+    let labels: Vec<String> = (study.set.findings.iter().zip(&study.records.columns))
+        .filter(|(_, c)| !c.is_empty())
+        .map(|(f, c)| format!("{} = {}", f.id, c.join(" or ")))
+        .collect();
+    format!(
+        "## Recipe\n\n{start}; masked binary cross-entropy, AdamW, warm-up and cosine, small films first, light shifts, scales, \
+         rotations and changes of contrast, no flip; the averaged weights are exported.\n\n{}\n\nLabel columns: {}.\n",
+        stages.join("\n"),
+        labels.join(", ")
+    )
+}
+
+fn figures(study: &Study, exported: &Exported) -> String {
+    let (plain, packed) = exported.val_auc;
+    let mut text = format!(
+        "## Figures on the test part\n\nMean AUC of the trained heads: {:.3} on test; on val {plain:.4} with f32 weights and {packed:.4} with the \
+         int8 weights that are shipped. All figures below are of the shipped file; intervals are 95 % (DeLong for AUC, Wilson for shares). \
+         The threshold has the best F1 on val.\n\n\
+         | finding | positives train / val / test | AUC | threshold | sensitivity | specificity | precision |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+        exported.test_auc
+    );
+    for (label, head) in study.set.findings.iter().zip(&exported.heads).filter(|(_, h)| h.operating.is_some()) {
+        text += &figures_row(&label.id, head);
+    }
+    text += "\nUntrained heads: ";
+    let untrained = study.set.findings.iter().zip(&exported.heads).filter_map(|(l, h)| {
+        let auc = h.auc.map(|a| format!(", AUC {}", interval(&a))).unwrap_or_default();
+        h.untrained_because.as_ref().map(|why| format!("{} ({why}{auc})", l.id))
+    });
+    text + &untrained.collect::<Vec<_>>().join(", ") + ".\n"
+}
+
+fn figures_row(id: &str, head: &Head) -> String {
+    let [a, b, c] = head.positives;
+    let auc = head.auc.as_ref().map(interval).unwrap_or_default();
+    let threshold = head.operating.map(|o| format!("{:.3}", o.threshold)).unwrap_or_default();
+    let (sensitivity, specificity) = head.shares.map(|(x, y)| (interval(&x), interval(&y))).unwrap_or_default();
+    let precision = head.counts.and_then(|c| c.precision()).map(|p| format!("{p:.2}")).unwrap_or_else(|| "-".into());
+    format!("| {id} | {a} / {b} / {c} | {auc} | {threshold} | {sensitivity} | {specificity} | {precision} |\n")
+}
+
+fn interval(i: &Interval) -> String {
+    format!("{:.2} ({:.2}-{:.2})", i.value, i.low, i.high)
+}
+
+fn groups(study: &Study, exported: &Exported, test: &Predictions) -> String {
+    let of: Vec<_> = GROUPS.iter().map(|(_, belongs)| subgroup(study, test, belongs)).collect();
+    let films = |belongs: fn(&Record) -> bool| test.films.iter().filter(|i| belongs(&study.films.records[**i])).count();
+    let names: Vec<String> = GROUPS.iter().map(|(name, belongs)| format!("{name} ({} films)", films(*belongs))).collect();
+    let mut text = format!(
+        "## Subgroups of the test part\n\nAUC (positives).\n\n| finding | {} |\n|{}\n",
+        names.join(" | "),
+        " --- |".repeat(names.len() + 1)
+    );
+    for (f, label) in study.set.findings.iter().enumerate().filter(|(f, _)| exported.heads[*f].operating.is_some()) {
+        let cell = |(auc, n): &(Option<Interval>, usize)| auc.map_or(format!("- ({n})"), |a| format!("{} ({n})", interval(&a)));
+        let cells: Vec<String> = of.iter().map(|group| cell(&group[f])).collect();
+        text += &format!("| {} | {} |\n", label.id, cells.join(" | "));
+    }
+    text
+}
+
+fn limits(study: &Study) -> String {
+    let detail = study.films.detail;
+    format!(
+        "## Limits\n\n\
+         - One hospital's films, of one country and of the years before 2017; how the model does elsewhere is not known.\n\
+         - Labels were mined from reports and about nine in ten are right; a figure measures agreement with them, not with the patient.\n\
+         - Pixels of {detail} x {detail}: nodules, fine lines and small pneumothoraces are mostly below what can be seen.\n\
+         - The share of positives is that of this pool, not of a screening programme; so probabilities and precision differ there.\n\
+         - Films from portable machines (AP) are of sicker patients; see the subgroups.\n\
+         - Whether a head is declared trained was decided on the test part (at least 20 positives, AUC at least 0.55), which flatters the remaining figures slightly.\n\
+         - A first edition, trained for minutes on a processor. It is a screening aid for trained staff: a film without a call is not a normal film.\n"
+    )
+}

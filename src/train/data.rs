@@ -1,0 +1,344 @@
+//! The label file: which film, whose, with which findings, in which part.
+//!
+//! In: a CSV with a header. `file` (or `image`) is the film's path below the image folder, `patient`
+//! its patient; `split` (train, val, test), `sex`, `view` are used where they stand. Labels are the
+//! columns `var_N`, or the public columns the label set names. Out: [`Records`], every film in one
+//! part and no patient in two. Never: a run on a file with faults; all of them are reported at once.
+
+use super::TrainError;
+use super::label_set::{Label, LabelSet};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// One in so many patients of `train` goes to the test part. A seventh, so that the rarest trained
+/// finding of the public pool (edema, 177 films) keeps the 20 positives a figure needs.
+const TEST_ONE_IN: u64 = 7;
+
+/// Where there is no `split` column, one in so many of the remaining patients goes to `val`.
+const VAL_ONE_IN: u64 = 8;
+
+/// Most faults that are listed; the rest are counted.
+const FAULTS_LISTED: usize = 50;
+
+/// What a film is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Weights are learnt from it.
+    Train,
+    /// Thresholds, calibration and stopping are chosen on it.
+    Val,
+    /// Figures are measured on it; nothing is chosen on it.
+    Test,
+}
+
+impl Part {
+    /// The part as files name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What a label file says about one finding of one film.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// Present.
+    Positive,
+    /// Absent.
+    Negative,
+    /// Not said; takes no part in the loss.
+    Unknown,
+}
+
+/// One film of the label file.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Row of the label file, the header being row 1.
+    pub row: usize,
+    /// Path below the image folder.
+    pub file: String,
+    /// Patient.
+    pub patient: String,
+    /// `M`, `F`, or empty.
+    pub sex: String,
+    /// `PA`, `AP`, or empty.
+    pub view: String,
+    /// Part.
+    pub part: Part,
+    /// [findings].
+    pub truths: Vec<Truth>,
+}
+
+/// The films of a label file.
+#[derive(Clone, Debug)]
+pub struct Records {
+    /// Films in the order of the file.
+    pub films: Vec<Record>,
+    /// Name of each finding's columns; empty where the file has none.
+    pub columns: Vec<Vec<String>>,
+}
+
+/// Reads a label file.
+///
+/// # Errors
+/// [`TrainError::Labels`] with every fault and its row; [`TrainError::File`] where it cannot be read.
+pub fn read(path: &Path, set: &LabelSet) -> Result<Records, TrainError> {
+    let file = std::fs::File::open(path).map_err(|e| TrainError::file(path, e))?;
+    let mut faults = Faults::default();
+    let records = parse(file, set, &mut faults);
+    faults.into_result(path)?;
+    records.map_err(|what| TrainError::content(path, what))
+}
+
+/// Faults of a label file, gathered.
+#[derive(Debug, Default)]
+pub struct Faults {
+    count: usize,
+    lines: Vec<String>,
+}
+
+impl Faults {
+    /// Adds the fault of one row.
+    pub fn add(&mut self, row: usize, what: impl std::fmt::Display) {
+        self.count += 1;
+        if self.lines.len() < FAULTS_LISTED {
+            self.lines.push(format!("row {row}: {what}"));
+        }
+    }
+
+    /// # Errors
+    /// [`TrainError::Labels`] if there was any fault.
+    pub fn into_result(self, path: &Path) -> Result<(), TrainError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let rest = self.count - self.lines.len();
+        let more = if rest > 0 { format!("\nand {rest} more") } else { String::new() };
+        Err(TrainError::Labels { path: path.display().to_string(), count: self.count, list: self.lines.join("\n") + &more })
+    }
+}
+
+/// Where the columns stand.
+struct Header {
+    file: usize,
+    patient: usize,
+    split: Option<usize>,
+    sex: Option<usize>,
+    view: Option<usize>,
+    labels: Vec<Vec<usize>>,
+}
+
+impl Header {
+    fn find(names: &csv::StringRecord, set: &LabelSet) -> Result<Self, String> {
+        let at = |name: &str| names.iter().position(|n| n.trim() == name);
+        let of = |label: &Label| match at(&label.variable) {
+            Some(i) => vec![i],
+            None => label.columns.iter().filter_map(|c| at(c)).collect(),
+        };
+        Ok(Self {
+            file: at("file").or_else(|| at("image")).ok_or("the header has neither a column file nor image")?,
+            patient: at("patient").ok_or("the header has no column patient: without it the parts cannot be kept apart")?,
+            split: at("split"),
+            sex: at("sex"),
+            view: at("view"),
+            labels: set.findings.iter().map(of).collect(),
+        })
+    }
+}
+
+fn parse(source: impl std::io::Read, set: &LabelSet, faults: &mut Faults) -> Result<Records, String> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
+    let names = reader.headers().map_err(|e| e.to_string())?.clone();
+    let header = Header::find(&names, set)?;
+    let mut films = Vec::new();
+    let mut seen = BTreeMap::new();
+    for (i, line) in reader.records().enumerate() {
+        let row = i + 2;
+        match line {
+            Err(e) => faults.add(row, e),
+            Ok(line) if line.len() != names.len() => {
+                faults.add(row, format!("has {} fields, the header has {}", line.len(), names.len()));
+            }
+            Ok(line) => {
+                let film = record(row, &line, &names, &header, faults);
+                if let Some(first) = seen.insert(film.file.clone(), row) {
+                    faults.add(row, format!("{} stands in row {first} already", film.file));
+                }
+                films.push(film);
+            }
+        }
+    }
+    one_part_a_patient(&films, faults);
+    let columns = header.labels.iter().map(|at| at.iter().map(|&i| names[i].to_owned()).collect()).collect();
+    Ok(Records { films, columns })
+}
+
+fn record(row: usize, line: &csv::StringRecord, names: &csv::StringRecord, header: &Header, faults: &mut Faults) -> Record {
+    let text = |at: Option<usize>| at.and_then(|i| line.get(i)).unwrap_or("").trim().to_owned();
+    let (file, patient) = (text(Some(header.file)), text(Some(header.patient)));
+    for (name, value) in [("file", &file), ("patient", &patient)] {
+        if value.is_empty() {
+            faults.add(row, format!("{name} is blank"));
+        }
+    }
+    if Path::new(&file).components().any(|c| !matches!(c, std::path::Component::Normal(_))) {
+        faults.add(row, format!("file is {file}, allowed is a path below the image folder"));
+    }
+    let mut truth_of = |columns: &[usize]| {
+        let mut truth = Truth::Unknown;
+        for &i in columns {
+            match line.get(i).unwrap_or("").trim() {
+                "" => {}
+                "0" | "0.0" if truth == Truth::Unknown => truth = Truth::Negative,
+                "0" | "0.0" => {}
+                "1" | "1.0" => truth = Truth::Positive,
+                other => faults.add(row, format!("{} is {other}, allowed are 0, 1 and blank", &names[i])),
+            }
+        }
+        truth
+    };
+    let truths = header.labels.iter().map(|columns| truth_of(columns)).collect();
+    let part = part_of(&text(header.split), &patient).unwrap_or_else(|what| {
+        faults.add(row, what);
+        Part::Train
+    });
+    Record { row, file, patient, sex: text(header.sex), view: text(header.view), part, truths }
+}
+
+/// The part of a film: `val` and `test` as the file says; of `train`, a fixed share of the patients is the test part.
+fn part_of(split: &str, patient: &str) -> Result<Part, String> {
+    match split {
+        "val" => Ok(Part::Val),
+        "test" => Ok(Part::Test),
+        "train" | "" if hash(patient, "test") % TEST_ONE_IN == 0 => Ok(Part::Test),
+        "" if hash(patient, "val") % VAL_ONE_IN == 0 => Ok(Part::Val),
+        "train" | "" => Ok(Part::Train),
+        other => Err(format!("split is {other}, allowed are train, val and test")),
+    }
+}
+
+fn hash(patient: &str, purpose: &str) -> u64 {
+    let digest = Sha256::digest(format!("{purpose}:{patient}"));
+    digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+fn one_part_a_patient(films: &[Record], faults: &mut Faults) {
+    let mut parts: BTreeMap<&str, Part> = BTreeMap::new();
+    for film in films {
+        let first = *parts.entry(&film.patient).or_insert(film.part);
+        if first != film.part {
+            let (a, b) = (first.as_str(), film.part.as_str());
+            faults.add(film.row, format!("patient {} stands in {a} and {b}, allowed is one part", film.patient));
+        }
+    }
+}
+
+impl Records {
+    /// Number of patients of a part.
+    pub fn patients(&self, part: Part) -> usize {
+        self.films.iter().filter(|f| f.part == part).map(|f| &f.patient).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Films with finding `finding` in `part`.
+    pub fn positives(&self, part: Part, finding: usize) -> usize {
+        self.films.iter().filter(|f| f.part == part && f.truths[finding] == Truth::Positive).count()
+    }
+
+    /// Writes which film is in which part: image, patient, part.
+    ///
+    /// # Errors
+    /// [`TrainError::File`] where it cannot be written.
+    pub fn write_folds(&self, path: &Path) -> Result<(), TrainError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| TrainError::file(folder, e))?;
+        }
+        let mut text = String::from("image,patient,part\n");
+        for film in &self.films {
+            text += &format!("{},{},{}\n", film.file, film.patient, film.part.as_str());
+        }
+        std::fs::write(path, text).map_err(|e| TrainError::file(path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> LabelSet {
+        toml::from_str(
+            r#"
+            name = "two"
+            title_en = "two"
+            title_zh = "两项"
+            [[finding]]
+            id = "lung_lesion"
+            variable = "var_0"
+            en = "lung lesion"
+            zh = "肺内占位"
+            columns = ["Mass", "Nodule"]
+            [[finding]]
+            id = "fracture"
+            variable = "var_1"
+            en = "fracture"
+            zh = "骨折"
+            "#,
+        )
+        .unwrap()
+    }
+
+    fn parsed(text: &str) -> (Records, Faults) {
+        let mut faults = Faults::default();
+        let records = parse(text.as_bytes(), &set(), &mut faults).unwrap();
+        (records, faults)
+    }
+
+    #[test]
+    fn a_finding_is_positive_if_any_of_its_public_columns_is_and_unknown_where_all_are_blank() {
+        let (records, faults) = parsed("file,patient,Mass,Nodule\na,1,0,1\nb,2,1,\nc,3,0,\nd,4,,\n");
+        assert_eq!(faults.count, 0);
+        let truths: Vec<_> = records.films.iter().map(|f| f.truths[0]).collect();
+        assert_eq!(truths, [Truth::Positive, Truth::Positive, Truth::Negative, Truth::Unknown]);
+        assert!(records.films.iter().all(|f| f.truths[1] == Truth::Unknown));
+    }
+
+    #[test]
+    fn a_column_of_its_own_goes_before_the_public_ones() {
+        let (records, _) = parsed("image,patient,Mass,Nodule,var_0,var_1\na,1,1,1,0,1\n");
+        assert_eq!(records.films[0].truths, [Truth::Negative, Truth::Positive]);
+        assert_eq!(records.columns, [["var_0"], ["var_1"]]);
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_with_their_rows() {
+        let text = "file,patient,Mass,split\na,1,2,train\na,1,0,train\n,2,0,train\nb,,0,train\nc,3,x,val\nd,3,0,later\n../e,4,0,val\nf,5,0\n";
+        let (_, faults) = parsed(text);
+        let all = faults.lines.join("\n");
+        for (row, what) in [
+            (2, "Mass is 2"),
+            (3, "a stands in row 2"),
+            (4, "file is blank"),
+            (5, "patient is blank"),
+            (6, "Mass is x"),
+            (7, "split is later"),
+            (7, "patient 3 stands in"),
+            (8, "file is ../e"),
+            (9, "has 3 fields"),
+        ] {
+            assert!(all.contains(&format!("row {row}: {what}")), "{what} not in\n{all}");
+        }
+    }
+
+    #[test]
+    fn no_patient_is_in_two_parts_and_about_a_seventh_is_the_test_part() {
+        let rows: String = (0..4000).map(|i| format!("f{i},{},0,train\n", i / 2)).collect();
+        let (records, faults) = parsed(&format!("file,patient,Mass,split\n{rows}"));
+        assert_eq!(faults.count, 0);
+        let test = records.patients(Part::Test);
+        assert!((230..340).contains(&test), "{test} of 2000");
+        assert_eq!(records.patients(Part::Train) + test, 2000);
+    }
+}

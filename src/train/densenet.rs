@@ -1,0 +1,351 @@
+//! DenseNet-BC (Huang et al., CVPR 2017) with one input channel, any input size and any number of
+//! findings; the parameters carry torchvision's names.
+//!
+//! The head is ReLU -> global average pool -> linear, so that with the last feature map A (after the
+//! final norm and ReLU) the logit of finding c is b_c + mean over positions of sum_k W[c,k] A_k:
+//! Grad-CAM needs no gradient.
+//!
+//! All parameters lie in one flat tensor, the running statistics in another; the named tensors are
+//! views. One optimiser step, one average, one snapshot is then one operation on one tensor.
+
+use super::TrainError;
+use std::collections::HashMap;
+use tch::{Device, Kind, Tensor};
+
+/// Momentum of the running statistics, torchvision's.
+const MOMENTUM: f64 = 0.1;
+/// Added to a variance, torchvision's.
+pub const EPSILON: f64 = 1e-5;
+
+/// Shape of the network.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Architecture {
+    /// Channels a layer adds.
+    pub growth: i64,
+    /// Layers of each block.
+    pub blocks: Vec<usize>,
+    /// Channels after the first convolution.
+    pub stem: i64,
+    /// A layer's 1 x 1 convolution gives this many times `growth` channels.
+    pub bottleneck: i64,
+    /// Logits.
+    pub findings: i64,
+}
+
+impl Architecture {
+    /// DenseNet121.
+    pub fn densenet121(findings: usize) -> Self {
+        Self { growth: 32, blocks: vec![6, 12, 24, 16], stem: 64, bottleneck: 4, findings: findings as i64 }
+    }
+
+    /// A network of the same structure that computes in milliseconds, for tests.
+    pub fn tiny(findings: usize) -> Self {
+        Self { growth: 4, blocks: vec![2, 2], stem: 8, bottleneck: 2, findings: findings as i64 }
+    }
+
+    /// Channels entering block `b`, counted from 0; for the number of blocks, those of the last feature map.
+    pub fn channels_into(&self, b: usize) -> i64 {
+        (0..b).fold(self.stem, |c, i| {
+            let out = c + self.growth * self.blocks[i] as i64;
+            if i + 1 < self.blocks.len() { out / 2 } else { out }
+        })
+    }
+
+    /// Channels of the last feature map.
+    pub fn feature_channels(&self) -> i64 {
+        self.channels_into(self.blocks.len())
+    }
+
+    /// Side of the last feature map of an input of side `size`.
+    pub fn feature_side(&self, size: usize) -> usize {
+        let stem = size.div_ceil(2).div_ceil(2);
+        (1..self.blocks.len()).fold(stem, |s, _| s / 2)
+    }
+
+    /// Every tensor of the network, in forward order.
+    pub fn slots(&self) -> Vec<Slot> {
+        let mut list = Slots::default();
+        list.conv("features.conv0", self.stem, 1, 7);
+        list.norm("features.norm0", self.stem);
+        for (b, &layers) in self.blocks.iter().enumerate() {
+            let mut channels = self.channels_into(b);
+            let wide = self.bottleneck * self.growth;
+            for l in 0..layers {
+                let at = format!("features.denseblock{}.denselayer{}", b + 1, l + 1);
+                list.norm(&format!("{at}.norm1"), channels);
+                list.conv(&format!("{at}.conv1"), wide, channels, 1);
+                list.norm(&format!("{at}.norm2"), wide);
+                list.conv(&format!("{at}.conv2"), self.growth, wide, 3);
+                channels += self.growth;
+            }
+            if b + 1 < self.blocks.len() {
+                let at = format!("features.transition{}", b + 1);
+                list.norm(&format!("{at}.norm"), channels);
+                list.conv(&format!("{at}.conv"), channels / 2, channels, 1);
+            }
+        }
+        let channels = self.feature_channels();
+        list.norm(&format!("features.norm{}", self.blocks.len() + 1), channels);
+        list.add("classifier.weight", &[self.findings, channels], Role::Weight { deviation: 0.0 });
+        list.add("classifier.bias", &[self.findings], Role::Shift);
+        list.0
+    }
+}
+
+/// What a tensor is for: how it starts, and whether it decays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// Starts normal with this deviation (0: as zeros); decays.
+    Weight {
+        /// Standard deviation at the start.
+        deviation: f64,
+    },
+    /// Starts at one.
+    Scale,
+    /// Starts at zero.
+    Shift,
+    /// Running mean: starts at zero, is not learnt.
+    Mean,
+    /// Running variance: starts at one, is not learnt.
+    Variance,
+}
+
+/// One named tensor.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// torchvision's name.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<i64>,
+    /// Purpose.
+    pub role: Role,
+}
+
+impl Slot {
+    fn len(&self) -> i64 {
+        self.shape.iter().product()
+    }
+
+    fn learnt(&self) -> bool {
+        !matches!(self.role, Role::Mean | Role::Variance)
+    }
+}
+
+#[derive(Default)]
+struct Slots(Vec<Slot>);
+
+impl Slots {
+    fn add(&mut self, name: &str, shape: &[i64], role: Role) {
+        self.0.push(Slot { name: name.to_owned(), shape: shape.to_vec(), role });
+    }
+
+    /// He et al. 2015: deviation sqrt(2 / fan-in).
+    fn conv(&mut self, name: &str, out: i64, channels: i64, side: i64) {
+        let deviation = (2.0 / (channels * side * side) as f64).sqrt();
+        self.add(&format!("{name}.weight"), &[out, channels, side, side], Role::Weight { deviation });
+    }
+
+    fn norm(&mut self, name: &str, channels: i64) {
+        for (leaf, role) in
+            [("weight", Role::Scale), ("bias", Role::Shift), ("running_mean", Role::Mean), ("running_var", Role::Variance)]
+        {
+            self.add(&format!("{name}.{leaf}"), &[channels], role);
+        }
+    }
+}
+
+/// How batch normalisation behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Statistics of the batch; the running ones are updated.
+    Train,
+    /// Running statistics.
+    Eval,
+}
+
+/// What convolutions compute in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bit.
+    F32,
+    /// bfloat16; weights stay 32 bit and are rounded on the way.
+    Bf16,
+}
+
+/// What the network says about a batch.
+pub struct Output {
+    /// [N, findings].
+    pub logits: Tensor,
+    /// [N, channels, side, side], after the final norm and ReLU.
+    pub features: Tensor,
+}
+
+/// The network.
+pub struct DenseNet {
+    /// Its shape.
+    pub architecture: Architecture,
+    /// All learnt numbers, flat.
+    pub params: Tensor,
+    /// All running statistics, flat.
+    pub buffers: Tensor,
+    /// Learnt tensors by position in `params`, for gradients.
+    learnt: Vec<Tensor>,
+    views: HashMap<String, Tensor>,
+}
+
+impl DenseNet {
+    /// A network with random weights of this seed.
+    pub fn random(architecture: Architecture, device: Device, seed: i64) -> Self {
+        tch::manual_seed(seed);
+        let (mut params, mut buffers) = (Vec::new(), Vec::new());
+        for slot in architecture.slots() {
+            let n = [slot.len()];
+            let start = match slot.role {
+                Role::Weight { deviation } => Tensor::randn(n, (Kind::Float, Device::Cpu)) * deviation,
+                Role::Scale | Role::Variance => Tensor::ones(n, (Kind::Float, Device::Cpu)),
+                Role::Shift | Role::Mean => Tensor::zeros(n, (Kind::Float, Device::Cpu)),
+            };
+            if slot.learnt() { params.push(start) } else { buffers.push(start) }
+        }
+        Self::of(architecture, Tensor::cat(&params, 0).to_device(device), Tensor::cat(&buffers, 0).to_device(device))
+    }
+
+    /// A network over these flat tensors (of [`Architecture::slots`]' order; shared, not copied).
+    pub fn of(architecture: Architecture, params: Tensor, buffers: Tensor) -> Self {
+        let mut views = HashMap::new();
+        let mut learnt = Vec::new();
+        let (mut at_param, mut at_buffer) = (0, 0);
+        for slot in architecture.slots() {
+            let (flat, at) = if slot.learnt() { (&params, &mut at_param) } else { (&buffers, &mut at_buffer) };
+            let view = flat.narrow(0, *at, slot.len()).view(slot.shape.as_slice()).detach();
+            *at += slot.len();
+            if slot.learnt() {
+                let view = view.set_requires_grad(true);
+                learnt.push(view.shallow_clone());
+                views.insert(slot.name, view);
+            } else {
+                views.insert(slot.name, view);
+            }
+        }
+        Self { architecture, params, buffers, learnt, views }
+    }
+
+    /// Length of the flat parameters and statistics of an architecture.
+    pub fn lengths(architecture: &Architecture) -> (i64, i64) {
+        let sum = |learnt| architecture.slots().iter().filter(|s| s.learnt() == learnt).map(Slot::len).sum();
+        (sum(true), sum(false))
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// [`TrainError::Run`] if there is none.
+    pub fn get(&self, name: &str) -> Result<&Tensor, TrainError> {
+        self.views.get(name).ok_or_else(|| TrainError::Run(format!("the network has no tensor {name}")))
+    }
+
+    /// 1 where a parameter decays, else 0; as long as `params`.
+    pub fn decays(&self) -> Tensor {
+        let parts: Vec<Tensor> = self
+            .architecture
+            .slots()
+            .iter()
+            .filter(|s| s.learnt())
+            .map(|s| {
+                let decays = f64::from(u8::from(matches!(s.role, Role::Weight { .. })));
+                Tensor::full([s.len()], decays, (Kind::Float, self.params.device()))
+            })
+            .collect();
+        Tensor::cat(&parts, 0)
+    }
+
+    /// The gradient of every parameter, flat; those of the batch are cleared.
+    pub fn take_gradient(&mut self) -> Tensor {
+        let parts: Vec<Tensor> = self
+            .learnt
+            .iter()
+            .map(|p| {
+                let gradient = p.grad();
+                if gradient.defined() { gradient.flatten(0, -1) } else { Tensor::zeros_like(p).detach().flatten(0, -1) }
+            })
+            .collect();
+        let flat = Tensor::cat(&parts, 0);
+        for p in &mut self.learnt {
+            p.zero_grad();
+        }
+        flat
+    }
+
+    /// The forward pass. `images` [N, 1, S, S].
+    ///
+    /// # Errors
+    /// [`TrainError::Torch`] where shapes do not fit.
+    pub fn forward(&self, images: &Tensor, mode: Mode, precision: Precision) -> Result<Output, TrainError> {
+        let pass = Pass { net: self, mode, precision };
+        let blocks = self.architecture.blocks.len();
+        let mut x = match precision {
+            Precision::F32 => images.shallow_clone(),
+            Precision::Bf16 => images.to_kind(Kind::BFloat16),
+        };
+        x = channels_last(&pass.conv(&x, "features.conv0", 2, 3)?);
+        x = pass.norm_relu(&x, "features.norm0")?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        for (b, &layers) in self.architecture.blocks.iter().enumerate() {
+            for l in 0..layers {
+                let at = format!("features.denseblock{}.denselayer{}", b + 1, l + 1);
+                let y = pass.conv(&pass.norm_relu(&x, &format!("{at}.norm1"))?, &format!("{at}.conv1"), 1, 0)?;
+                let y = pass.conv(&pass.norm_relu(&y, &format!("{at}.norm2"))?, &format!("{at}.conv2"), 1, 1)?;
+                x = Tensor::f_cat(&[x, y], 1)?;
+            }
+            if b + 1 < blocks {
+                let at = format!("features.transition{}", b + 1);
+                let y = pass.conv(&pass.norm_relu(&x, &format!("{at}.norm"))?, &format!("{at}.conv"), 1, 0)?;
+                x = y.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)?;
+            }
+        }
+        let features = pass.norm_relu(&x, &format!("features.norm{}", blocks + 1))?.to_kind(Kind::Float);
+        let pooled = features.f_mean_dim([2_i64, 3].as_slice(), false, Kind::Float)?;
+        let logits = pooled.f_linear(self.get("classifier.weight")?, Some(self.get("classifier.bias")?))?;
+        Ok(Output { logits, features })
+    }
+}
+
+struct Pass<'a> {
+    net: &'a DenseNet,
+    mode: Mode,
+    precision: Precision,
+}
+
+impl Pass<'_> {
+    fn conv(&self, x: &Tensor, name: &str, stride: i64, padding: i64) -> Result<Tensor, TrainError> {
+        let weight = self.net.get(&format!("{name}.weight"))?;
+        let rounded;
+        let weight = match self.precision {
+            Precision::F32 => weight,
+            Precision::Bf16 => {
+                rounded = weight.to_kind(Kind::BFloat16);
+                &rounded
+            }
+        };
+        Ok(x.f_conv2d(weight, None::<Tensor>, [stride, stride], [padding, padding], [1, 1], 1)?)
+    }
+
+    fn norm_relu(&self, x: &Tensor, name: &str) -> Result<Tensor, TrainError> {
+        let of = |leaf: &str| self.net.get(&format!("{name}.{leaf}"));
+        let y = x.f_batch_norm(
+            Some(of("weight")?),
+            Some(of("bias")?),
+            Some(of("running_mean")?),
+            Some(of("running_var")?),
+            self.mode == Mode::Train,
+            MOMENTUM,
+            EPSILON,
+            false,
+        )?;
+        Ok(y.f_relu()?)
+    }
+}
+
+/// The same tensor with its channels side by side in memory: the layout libtorch's convolutions are fastest in.
+fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}

@@ -1,0 +1,118 @@
+//! Figures of a trained network: calibration and operating points chosen on val, discrimination
+//! measured on the patient-disjoint test part.
+
+use super::data::{Part, Record};
+use super::study::{POSITIVES_MIN, Study};
+use crate::model::Operating;
+use crate::stats::{Counts, Interval, auc, best_f1, delong, platt, wilson};
+
+/// AUC on the test part below which a head counts as not having learnt its finding.
+pub const AUC_MIN: f64 = 0.55;
+
+/// Logits of the films of one part, [films][findings].
+pub struct Predictions {
+    /// Indices of the films.
+    pub films: Vec<usize>,
+    /// Logits of each.
+    pub logits: Vec<Vec<f32>>,
+}
+
+/// What is known of one finding's head.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Calibration and operating point; `None` for a head that is declared untrained.
+    pub operating: Option<Operating>,
+    /// Why it is declared untrained, for the model card.
+    pub untrained_because: Option<String>,
+    /// Positives in train, val and test.
+    pub positives: [usize; 3],
+    /// AUC on the test part with DeLong's interval.
+    pub auc: Option<Interval>,
+    /// Calls on the test part at the operating point.
+    pub counts: Option<Counts>,
+    /// Sensitivity and specificity there, with Wilson's intervals.
+    pub shares: Option<(Interval, Interval)>,
+}
+
+/// Every head of the network.
+pub fn heads(study: &Study, val: &Predictions, test: &Predictions) -> Vec<Head> {
+    let (on_val, on_test) = (study.known(&val.films, &val.logits), study.known(&test.films, &test.logits));
+    on_val.iter().zip(&on_test).enumerate().map(|(f, (v, t))| head(study, f, v, t)).collect()
+}
+
+fn head(study: &Study, f: usize, val: &(Vec<f32>, Vec<bool>), test: &(Vec<f32>, Vec<bool>)) -> Head {
+    let positives = [Part::Train, Part::Val, Part::Test].map(|part| study.records.positives(part, f));
+    let mut head = Head { operating: None, untrained_because: None, positives, auc: None, counts: None, shares: None };
+    if study.records.columns[f].is_empty() {
+        head.untrained_because = Some("no label in the training data".into());
+        return head;
+    }
+    if !study.trained[f] {
+        head.untrained_because = Some(format!("{} positives in train, {POSITIVES_MIN} needed", positives[0]));
+        return head;
+    }
+    head.auc = delong(&test.0, &test.1);
+    let area = head.auc.map_or(0.0, |a| a.value);
+    if positives[2] < POSITIVES_MIN {
+        head.untrained_because = Some(format!("{} positives in test, {POSITIVES_MIN} needed for a figure", positives[2]));
+    } else if area < AUC_MIN {
+        head.untrained_because = Some(format!("AUC {area:.3} on test, {AUC_MIN} needed"));
+    } else if let Some(operating) = operating(&val.0, &val.1) {
+        let probabilities = probabilities(&test.0, &operating);
+        let counts = Counts::at(operating.threshold, &probabilities, &test.1);
+        head.shares = wilson(counts.true_positives, counts.true_positives + counts.false_negatives)
+            .zip(wilson(counts.true_negatives, counts.true_negatives + counts.false_positives));
+        head.counts = Some(counts);
+        head.operating = Some(operating);
+    } else {
+        head.untrained_because = Some("no operating point on val".into());
+    }
+    head
+}
+
+/// Platt's calibration, and the threshold with the best F1 on the calibrated probability.
+pub fn operating(logits: &[f32], truths: &[bool]) -> Option<Operating> {
+    let fitted = platt(logits, truths)?;
+    let mut operating = Operating { slope: fitted.slope as f32, intercept: fitted.intercept as f32, threshold: 0.5 };
+    operating.threshold = best_f1(&probabilities(logits, &operating), truths)?.threshold.clamp(1e-6, 1.0 - 1e-6);
+    Some(operating)
+}
+
+/// Calibrated probabilities, by the arithmetic of inference.
+fn probabilities(logits: &[f32], o: &Operating) -> Vec<f32> {
+    logits.iter().map(|l| 1.0 / (1.0 + (-(o.slope * l + o.intercept)).exp())).collect()
+}
+
+/// Mean AUC of the findings that `counts` says take part; `None` where none has one.
+pub fn mean_auc(study: &Study, on: &Predictions, counts: impl Fn(usize) -> bool) -> Option<f64> {
+    let known = study.known(&on.films, &on.logits);
+    let areas: Vec<f64> = known.iter().enumerate().filter(|(f, _)| counts(*f)).filter_map(|(_, (s, t))| auc(s, t)).collect();
+    (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64)
+}
+
+/// AUC of each finding over the films of `on` that `belongs` takes, with the number of positives.
+pub fn subgroup(study: &Study, on: &Predictions, belongs: impl Fn(&Record) -> bool) -> Vec<(Option<Interval>, usize)> {
+    let chosen = on.films.iter().zip(&on.logits).filter(|(i, _)| belongs(&study.films.records[**i]));
+    let (films, logits): (Vec<usize>, Vec<Vec<f32>>) = chosen.map(|(i, l)| (*i, l.clone())).unzip();
+    let known = study.known(&films, &logits);
+    known.iter().map(|(s, t)| (delong(s, t), t.iter().filter(|t| **t).count())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operating_point_is_one_the_manifest_accepts() {
+        let logits: Vec<f32> = (0..200).map(|i| (i as f32 - 100.0) / 20.0).collect();
+        for truths in [
+            (0..200).map(|i| i > 150).collect::<Vec<_>>(),
+            (0..200).map(|i| i % 2 == 0).collect(),
+            (0..200).map(|i| i < 50).collect(),
+        ] {
+            let found = operating(&logits, &truths).unwrap();
+            assert!(found.slope > 0.0 && found.intercept.is_finite());
+            assert!(found.threshold > 0.0 && found.threshold < 1.0);
+        }
+    }
+}

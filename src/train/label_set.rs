@@ -1,0 +1,122 @@
+//! What a run is told: the five paths of the original project's config file, and the label set that
+//! stands beside it (`path_configs_25.json` goes with `labels_25.toml`).
+
+use super::TrainError;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// The config file: exactly the original project's five keys. Relative paths start at the current folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathConfig {
+    /// CSV of films, patients and labels.
+    pub train_label_path: PathBuf,
+    /// CSV of which film is in which part; written.
+    pub k_fold_path: PathBuf,
+    /// Folder of the films of the parts `train` and `val`.
+    pub train_img_path: PathBuf,
+    /// Folder of the films of the part `test`, where the label file names any.
+    pub test_img_path: PathBuf,
+    /// Folder of snapshots, written.
+    pub snapshot_path: PathBuf,
+}
+
+/// A label set: the findings in the order of the logits.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelSet {
+    /// Name of the model, `findings25`.
+    pub name: String,
+    /// One line for people, English.
+    pub title_en: String,
+    /// One line for people, Chinese.
+    pub title_zh: String,
+    /// Findings.
+    #[serde(rename = "finding")]
+    pub findings: Vec<Label>,
+}
+
+/// One finding of a label set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    /// English name in snake_case.
+    pub id: String,
+    /// Column of the label file.
+    pub variable: String,
+    /// English name.
+    pub en: String,
+    /// Chinese name.
+    pub zh: String,
+    /// Columns of a public label file that stand for it; positive if any of them is.
+    #[serde(default)]
+    pub columns: Vec<String>,
+}
+
+impl PathConfig {
+    /// Reads a config file.
+    ///
+    /// # Errors
+    /// [`TrainError`] that names the file and the key.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(|e| TrainError::file(path, e))?;
+        serde_json::from_str(&text).map_err(|e| TrainError::content(path, e.to_string()))
+    }
+}
+
+impl LabelSet {
+    /// Where the label set of the config at `config` stands: `path_configs_X.json` -> `labels_X.toml`.
+    pub fn beside(config: &Path) -> PathBuf {
+        let stem = config.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = stem.strip_prefix("path_configs_").unwrap_or(&stem).to_owned();
+        config.with_file_name(format!("labels_{name}.toml"))
+    }
+
+    /// Reads a label set.
+    ///
+    /// # Errors
+    /// [`TrainError`] that names the file and the field.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(|e| TrainError::file(path, e))?;
+        let set: Self = toml::from_str(&text).map_err(|e| TrainError::content(path, e.to_string()))?;
+        let allowed = 1..=crate::limits::FINDINGS_MAX;
+        if !allowed.contains(&set.findings.len()) {
+            let what = format!("finding has {} entries, allowed are 1 to {}", set.findings.len(), allowed.end());
+            return Err(TrainError::content(path, what));
+        }
+        for (i, label) in set.findings.iter().enumerate() {
+            if set.findings.iter().position(|l| l.id == label.id || l.variable == label.variable) != Some(i) {
+                let what = format!("finding {i} ({}, {}): id and variable must each stand once", label.id, label.variable);
+                return Err(TrainError::content(path, what));
+            }
+        }
+        Ok(set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_configs_hold_the_five_keys_and_their_label_sets() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        for (name, findings) in [("25", 25), ("10", 10)] {
+            let config = root.join(format!("path_configs_{name}.json"));
+            PathConfig::read(&config).unwrap();
+            let set = LabelSet::read(&LabelSet::beside(&config)).unwrap();
+            assert_eq!(set.findings.len(), findings);
+            assert_eq!(set.name, format!("findings{name}"));
+            for (i, label) in set.findings.iter().enumerate() {
+                assert_eq!(label.variable, format!("var_{i}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_sixth_key_is_refused_by_name() {
+        let text =
+            r#"{"train_label_path":"a","k_fold_path":"b","train_img_path":"c","test_img_path":"d","snapshot_path":"e","gpu":1}"#;
+        assert!(serde_json::from_str::<PathConfig>(text).unwrap_err().to_string().contains("gpu"));
+    }
+}

@@ -1,0 +1,143 @@
+//! The whole of training in seconds: films drawn by code, a network of a few layers, a run that is
+//! interrupted and goes on, an export. What it proves is that the parts fit, not that anything is learnt.
+
+use super::TrainError;
+use super::bundle::{Exported, export};
+use super::data::{Part, Record, Truth};
+use super::densenet::{Architecture, Precision};
+use super::films::Films;
+use super::fit::{Options, Watch, fit};
+use super::label_set::{LabelSet, PathConfig};
+use super::random::Random;
+use super::snapshot::Snapshot;
+use super::study::Study;
+use crate::input::Plane;
+use std::path::Path;
+use tch::Device;
+
+/// Side of the drawn films and of the input, pixels: the smallest a manifest allows.
+const SIDE: usize = 32;
+/// Drawn films.
+const FILMS: usize = 480;
+
+const LABELS: &str = r#"
+name = "smoke"
+title_en = "drawn films"
+title_zh = "绘制的图像"
+[[finding]]
+id = "bright_spot"
+variable = "var_0"
+en = "bright spot"
+zh = "亮点"
+[[finding]]
+id = "bright_base"
+variable = "var_1"
+en = "bright base"
+zh = "底部亮区"
+[[finding]]
+id = "nothing_known"
+variable = "var_2"
+en = "nothing known"
+zh = "未知"
+"#;
+
+/// A run of drawn films: trains an epoch, stops, goes on for another, exports to `folder`/bundle.
+///
+/// # Errors
+/// [`TrainError`] of the first part that does not fit.
+pub fn smoke(folder: &Path, watch: &mut dyn Watch) -> Result<Exported, TrainError> {
+    let study = study(folder)?;
+    let mut options = Options {
+        architecture: Architecture::tiny(study.set.findings.len()),
+        epochs: Some(2),
+        minutes: None,
+        size: SIDE,
+        first_size: SIDE,
+        first_share: 0.0,
+        batch: 16,
+        rate: 1e-2,
+        seed: 7,
+        init: None,
+        device: Device::Cpu,
+        precision: Precision::F32,
+    };
+    let first = fit(&study, &options, watch)?;
+    options.epochs = Some(6);
+    let second = fit(&study, &options, watch)?;
+    if second.epoch <= first.epoch || second.steps <= first.steps || second.films_total <= first.films_total {
+        return Err(TrainError::Run(format!("the run did not go on: {} and then {}", first.stage(), second.stage())));
+    }
+    let snapshot = Snapshot::load(&study.config.snapshot_path.join("latest.pt"), Device::Cpu)?;
+    export(&study, &snapshot, "0.0.1", &folder.join("bundle"), &folder.join("check"))
+}
+
+fn study(folder: &Path) -> Result<Study, TrainError> {
+    let config = PathConfig {
+        train_label_path: folder.join("labels.csv"),
+        k_fold_path: folder.join("k_fold.csv"),
+        train_img_path: folder.to_owned(),
+        test_img_path: folder.to_owned(),
+        snapshot_path: folder.join("snapshots"),
+    };
+    let set: LabelSet = toml::from_str(LABELS).map_err(|e| TrainError::Run(e.to_string()))?;
+    let columns = [vec!["var_0".to_owned()], vec!["var_1".to_owned()], vec![]];
+    let films = Films::drawn((0..FILMS).map(record).collect(), SIDE, draw);
+    Study::of(config, set, films, &columns)
+}
+
+fn record(i: usize) -> Record {
+    let mut random = Random::of(&[11, i as u64]);
+    let truth = |positive| if positive { Truth::Positive } else { Truth::Negative };
+    let truths = vec![truth(random.unit() < 0.4), truth(random.unit() < 0.3), Truth::Unknown];
+    let part = [Part::Train, Part::Val, Part::Test][i % 3];
+    let sex = ["M", "F"][i % 2].to_owned();
+    Record { row: i + 2, file: format!("{i}.png"), patient: i.to_string(), sex, view: "PA".into(), part, truths }
+}
+
+fn draw(film: &Record) -> Plane {
+    let mut random = Random::of(&[12, film.row as u64]);
+    let has = |f: usize| film.truths.get(f) == Some(&Truth::Positive);
+    let (spot, base) = (has(0), has(1));
+    let at = |i: usize| (i % SIDE, i / SIDE);
+    let grey = |i: usize| {
+        let (x, y) = at(i);
+        let mut grey = 0.3 + 0.1 * random.unit();
+        if spot && (10..16).contains(&x) && (8..14).contains(&y) {
+            grey += 0.4;
+        }
+        if base && y > 24 {
+            grey += 0.3;
+        }
+        grey
+    };
+    Plane { side: SIDE, values: (0..SIDE * SIDE).map(grey).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Manifest;
+
+    struct Silent;
+    impl Watch for Silent {
+        fn step(&mut self, _: f64, _: &str) {}
+        fn epoch(&mut self, _: &str) {}
+    }
+
+    #[test]
+    fn training_stops_goes_on_and_exports_a_bundle_whose_files_match_its_manifest() {
+        let folder = std::env::temp_dir().join(format!("chexbox-smoke-{}", std::process::id()));
+        let exported = smoke(&folder, &mut Silent).unwrap();
+        assert!(exported.heads[2].operating.is_none(), "a head without labels is untrained");
+        let text = std::fs::read_to_string(folder.join("bundle/manifest.toml")).unwrap();
+        let manifest = Manifest::parse(&text).unwrap();
+        for file in [&manifest.file, &manifest.probe] {
+            Manifest::check_file(file, &std::fs::read(folder.join("bundle").join(&file.name)).unwrap()).unwrap();
+        }
+        let card = std::fs::read_to_string(folder.join("bundle/MODEL_CARD.md")).unwrap();
+        assert!(card.contains("nothing_known (no label in the training data)"), "{card}");
+        let rows = std::fs::read_to_string(folder.join("snapshots/log.csv")).unwrap().lines().count();
+        assert_eq!(rows, 7, "a header and six epochs");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
