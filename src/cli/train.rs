@@ -1,10 +1,12 @@
 //! `chexbox train`: trains a model; `chexbox train export` writes one as a bundle.
 
 use chexbox::train::TrainError;
+use chexbox::train::architecture::Architecture;
 use chexbox::train::bundle::{Exported, export};
-use chexbox::train::densenet::{Architecture, Precision};
-use chexbox::train::fit::{Options, Watch, fit};
+use chexbox::train::densenet::Precision;
+use chexbox::train::fit::{Watch, fit};
 use chexbox::train::label_set::LabelSet;
+use chexbox::train::schedule::Options;
 use chexbox::train::smoke::smoke;
 use chexbox::train::snapshot::Snapshot;
 use chexbox::train::study::Study;

@@ -2,10 +2,10 @@
 //! probe.json, MODEL_CARD.md. Every number in them is computed here.
 
 use super::TrainError;
+use super::batches::predict;
 use super::data::Part;
 use super::densenet::{DenseNet, Precision};
 use super::evaluate::{Head, Predictions, heads, mean_auc};
-use super::fit::predict;
 use super::snapshot::Snapshot;
 use super::study::Study;
 use super::{card, onnx, probe, quantize};

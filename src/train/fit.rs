@@ -6,25 +6,20 @@
 //! budget that is spent, in epochs or in minutes, whichever is further.
 
 use super::TrainError;
-use super::augment::vary;
-use super::data::{Part, Truth};
-use super::densenet::{Architecture, DenseNet, Mode, Precision};
+use super::batches::{Batch, make_batches, predict};
+use super::data::Part;
+use super::densenet::{DenseNet, Mode};
 use super::log::{Epoch, Figures, append};
 use super::optimiser::{AdamW, Step, loss};
 use super::random::Random;
+use super::schedule::Options;
 use super::snapshot::{Progress, Snapshot, save};
 use super::study::Study;
-use crate::input::normalise;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
-/// Share of the budget in which the learning rate rises.
-const WARM_UP: f64 = 0.03;
-/// Learning rate at the end, as a share of its peak.
-const RATE_END: f64 = 0.01;
 /// Decoupled weight decay.
 const WEIGHT_DECAY: f64 = 0.05;
 /// Time between snapshots within an epoch.
@@ -33,68 +28,6 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(180);
 const AHEAD: usize = 4;
 /// Gradients refused in a row after which the run stops.
 const REFUSED_MAX: usize = 20;
-/// Films of one batch of an evaluation.
-pub const EVALUATION_BATCH: usize = 32;
-
-/// What a run may be told.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Shape of the network.
-    pub architecture: Architecture,
-    /// Budget in epochs.
-    pub epochs: Option<usize>,
-    /// Budget in minutes.
-    pub minutes: Option<f64>,
-    /// Side of the network's input, pixels.
-    pub size: usize,
-    /// Side in the first phase, pixels.
-    pub first_size: usize,
-    /// Share of the budget that the first phase takes.
-    pub first_share: f64,
-    /// Films of a batch.
-    pub batch: usize,
-    /// Peak learning rate.
-    pub rate: f64,
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Snapshot whose trunk the run starts from.
-    pub init: Option<PathBuf>,
-    /// Where to compute.
-    pub device: Device,
-    /// What convolutions compute in.
-    pub precision: Precision,
-}
-
-impl Options {
-    /// Share of the budget that is spent, 0 to 1.
-    fn spent(&self, progress: &Progress, films: usize, seconds: f64) -> f64 {
-        let epochs = progress.epoch as f64 + progress.films_seen as f64 / films.max(1) as f64;
-        let by_epochs = self.epochs.map_or(0.0, |e| epochs / e.max(1) as f64);
-        let by_minutes = self.minutes.map_or(0.0, |m| seconds / 60.0 / m.max(1e-9));
-        by_epochs.max(by_minutes).min(1.0)
-    }
-
-    fn rate_at(&self, spent: f64) -> f64 {
-        if spent < WARM_UP {
-            return self.rate * (spent / WARM_UP).max(0.01);
-        }
-        let turn = (spent - WARM_UP) / (1.0 - WARM_UP) * std::f64::consts::PI;
-        self.rate * (RATE_END + (1.0 - RATE_END) * (1.0 + turn.cos()) / 2.0)
-    }
-
-    fn size_at(&self, spent: f64) -> usize {
-        if spent < self.first_share { self.first_size } else { self.size }
-    }
-}
-
-/// A batch as numbers.
-struct Batch {
-    size: usize,
-    films: usize,
-    images: Vec<f32>,
-    targets: Vec<f32>,
-    known: Vec<f32>,
-}
 
 /// What a run says about itself while it runs.
 pub trait Watch {
@@ -126,7 +59,7 @@ struct Run<'a> {
     train: Vec<usize>,
     val: Vec<usize>,
     weights: Tensor,
-    best_auc: f64,
+    best_auc: Option<f64>,
     started: Instant,
     seconds_before: f64,
 }
@@ -148,7 +81,7 @@ impl<'a> Run<'a> {
             snapshot.restore(&mut adam);
         }
         let best = folder.join("best.pt");
-        let best_auc = if best.exists() { Snapshot::load(&best, Device::Cpu)?.progress.val_auc } else { f64::NEG_INFINITY };
+        let best_auc = if best.exists() { Snapshot::load(&best, Device::Cpu)?.progress.val_auc } else { None };
         Ok(Self {
             weights: Tensor::from_slice(&study.positive_weights()).to_device(options.device),
             train: study.films.of(Part::Train),
@@ -243,7 +176,7 @@ impl<'a> Run<'a> {
         let logits = predict(&net, self.study, &self.val, size, self.options.device, self.options.precision)?;
         let known = self.study.known(&self.val, &logits);
         let figures = Figures::of(&self.probabilities(&known));
-        self.progress.val_auc = figures.mean_auc();
+        self.progress.val_auc = Some(figures.mean_auc()).filter(|a| a.is_finite());
         let (val_loss, mean_auc) = (self.val_loss(&known), figures.mean_auc());
         let row = Epoch {
             epoch: self.progress.epoch,
@@ -255,7 +188,8 @@ impl<'a> Run<'a> {
         };
         append(&self.study.config.snapshot_path.join("log.csv"), &row)?;
         watch.epoch(&format!(
-            "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, {size} px, {:.0} s, {:.0} % of the budget",
+            "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, {size} px, {:.0} s, \
+             {:.0} % of the budget",
             row.epoch,
             row.figures.mean_f1(),
             row.seconds,
@@ -263,8 +197,8 @@ impl<'a> Run<'a> {
         ));
         self.progress.epoch += 1;
         self.progress.films_seen = 0;
-        if size == self.options.size && mean_auc >= self.best_auc {
-            self.best_auc = mean_auc;
+        if size == self.options.size && self.progress.val_auc >= self.best_auc {
+            self.best_auc = self.progress.val_auc;
             self.save("best.pt")?;
         }
         self.save("latest.pt")
@@ -316,20 +250,8 @@ fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), Train
     }
     let biases = Tensor::from_slice(&study.start_biases()).to_device(options.device);
     tch::no_grad(|| net.get("classifier.bias").map(|b| b.shallow_clone().copy_(&biases)))?;
-    let progress = Progress {
-        architecture: options.architecture.clone(),
-        label_set: study.set.name.clone(),
-        epoch: 0,
-        films_seen: 0,
-        seed: options.seed,
-        steps: 0,
-        seconds: 0.0,
-        films_total: 0,
-        size: options.size_at(0.0),
-        val_auc: f64::NAN,
-        history,
-    };
-    Ok((net, progress))
+    let start = Progress::begin(options.architecture.clone(), &study.set.name, options.seed, options.size_at(0.0));
+    Ok((net, Progress { history, ..start }))
 }
 
 fn check_same_run(progress: &Progress, study: &Study, options: &Options, path: &std::path::Path) -> Result<(), TrainError> {
@@ -341,51 +263,4 @@ fn check_same_run(progress: &Progress, study: &Study, options: &Options, path: &
         return Err(TrainError::content(path, what));
     }
     Ok(())
-}
-
-/// Makes the batches of an epoch until they are all made or nobody takes them. A last batch of one film is
-/// left out: it has no statistics.
-fn make_batches(study: &Study, order: &[usize], batch: usize, name: [u64; 2], size: &AtomicUsize, to: SyncSender<Batch>) {
-    for films in order.chunks(batch).filter(|c| c.len() > 1) {
-        let size = size.load(Ordering::Relaxed);
-        let spec = study.input(size);
-        let mut made = Batch { size, films: films.len(), images: vec![], targets: vec![], known: vec![] };
-        for &i in films {
-            let mut random = Random::of(&[name[0], name[1], i as u64]);
-            let plane = normalise(vary(&study.films.plane(i, size), &mut random), &spec);
-            made.images.extend_from_slice(&plane.values);
-            for (truth, trained) in study.films.records[i].truths.iter().zip(&study.trained) {
-                made.targets.push(f32::from(u8::from(*truth == Truth::Positive)));
-                made.known.push(f32::from(u8::from(*trained && *truth != Truth::Unknown)));
-            }
-        }
-        if to.send(made).is_err() {
-            return;
-        }
-    }
-}
-
-/// Logits of these films without variation, [films][findings].
-///
-/// # Errors
-/// [`TrainError::Torch`] where libtorch fails.
-pub fn predict(
-    net: &DenseNet,
-    study: &Study,
-    films: &[usize],
-    size: usize,
-    device: Device,
-    precision: Precision,
-) -> Result<Vec<Vec<f32>>, TrainError> {
-    let _guard = tch::no_grad_guard();
-    let spec = study.input(size);
-    let mut logits = Vec::with_capacity(films.len());
-    for chunk in films.chunks(EVALUATION_BATCH) {
-        let values: Vec<f32> = chunk.iter().flat_map(|&i| normalise(study.films.plane(i, size), &spec).values).collect();
-        let side = size as i64;
-        let images = Tensor::from_slice(&values).view([chunk.len() as i64, 1, side, side]).to_device(device);
-        let out = net.forward(&images, Mode::Eval, precision)?.logits.to_device(Device::Cpu);
-        logits.extend(Vec::<Vec<f32>>::try_from(out)?);
-    }
-    Ok(logits)
 }

@@ -2,10 +2,13 @@
 //! reads comes out. The appliance never contains this module.
 //!
 //! The line, a file each: [`label_set`] and [`data`] (what is learnt from), [`films`] (pixels, by the
-//! same chain as inference), [`augment`], [`densenet`], [`optimiser`], [`fit`] (the loop),
-//! [`snapshot`], [`log`].
+//! same chain as inference), [`study`] (all of it, checked), [`augment`] and [`batches`], [`architecture`]
+//! and [`densenet`], [`schedule`], [`optimiser`], [`fit`] (the loop), [`snapshot`], [`log`]; then
+//! [`evaluate`], [`onnx`], [`quantize`], [`probe`], [`card`] and [`bundle`]. [`smoke`] runs all of them in seconds.
 
+pub mod architecture;
 pub mod augment;
+pub mod batches;
 pub mod bundle;
 pub mod card;
 pub mod data;
@@ -20,6 +23,7 @@ pub mod optimiser;
 pub mod probe;
 pub mod quantize;
 pub mod random;
+pub mod schedule;
 pub mod smoke;
 pub mod snapshot;
 pub mod study;

@@ -163,7 +163,8 @@ fn value(name: &str, sides: &[i64]) -> ValueInfoProto {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::densenet::{Architecture, Mode, Precision};
+    use crate::train::architecture::Architecture;
+    use crate::train::densenet::{Mode, Precision};
     use crate::train::probe;
     use tch::Tensor;
 

@@ -65,7 +65,8 @@ fn split(weight: &TensorProto, names: &[String; 3]) -> Result<[TensorProto; 3], 
 mod tests {
     use super::*;
     use crate::model::dequantize_weights;
-    use crate::train::densenet::{Architecture, DenseNet};
+    use crate::train::architecture::Architecture;
+    use crate::train::densenet::DenseNet;
     use crate::train::{onnx, probe};
 
     #[test]

@@ -1,14 +1,17 @@
 //! The whole of training in seconds: films drawn by code, a network of a few layers, a run that is
-//! interrupted and goes on, an export. What it proves is that the parts fit, not that anything is learnt.
+//! interrupted and goes on, another that starts from its trunk, an export. What it proves is that the
+//! parts fit, not that anything is learnt.
 
 use super::TrainError;
+use super::architecture::Architecture;
 use super::bundle::{Exported, export};
 use super::data::{Part, Record, Truth};
-use super::densenet::{Architecture, Precision};
+use super::densenet::Precision;
 use super::films::Films;
-use super::fit::{Options, Watch, fit};
+use super::fit::{Watch, fit};
 use super::label_set::{LabelSet, PathConfig};
 use super::random::Random;
+use super::schedule::Options;
 use super::snapshot::Snapshot;
 use super::study::Study;
 use crate::input::Plane;
@@ -46,7 +49,7 @@ zh = "未知"
 /// # Errors
 /// [`TrainError`] of the first part that does not fit.
 pub fn smoke(folder: &Path, watch: &mut dyn Watch) -> Result<Exported, TrainError> {
-    let study = study(folder)?;
+    let study = study(folder, "first", 3)?;
     let mut options = Options {
         architecture: Architecture::tiny(study.set.findings.len()),
         epochs: Some(2),
@@ -68,27 +71,40 @@ pub fn smoke(folder: &Path, watch: &mut dyn Watch) -> Result<Exported, TrainErro
         return Err(TrainError::Run(format!("the run did not go on: {} and then {}", first.stage(), second.stage())));
     }
     let snapshot = Snapshot::load(&study.config.snapshot_path.join("latest.pt"), Device::Cpu)?;
-    export(&study, &snapshot, "0.0.1", &folder.join("bundle"), &folder.join("check"))
+    let exported = export(&study, &snapshot, "0.0.1", &folder.join("bundle"), &folder.join("check"))?;
+
+    let other = self::study(folder, "second", 2)?;
+    options.architecture = Architecture::tiny(other.set.findings.len());
+    options.init = Some(study.config.snapshot_path.join("best.pt"));
+    options.epochs = Some(1);
+    let third = fit(&other, &options, watch)?;
+    if third.history.len() != 1 || third.epoch != 1 {
+        return Err(TrainError::Run(format!("the run did not start from the trunk of another: {:?}", third.history)));
+    }
+    Ok(exported)
 }
 
-fn study(folder: &Path) -> Result<Study, TrainError> {
+/// The drawn films with the first `findings` of the labels, snapshots in `folder`/`name`.
+fn study(folder: &Path, name: &str, findings: usize) -> Result<Study, TrainError> {
     let config = PathConfig {
         train_label_path: folder.join("labels.csv"),
         k_fold_path: folder.join("k_fold.csv"),
         train_img_path: folder.to_owned(),
         test_img_path: folder.to_owned(),
-        snapshot_path: folder.join("snapshots"),
+        snapshot_path: folder.join(name),
     };
-    let set: LabelSet = toml::from_str(LABELS).map_err(|e| TrainError::Run(e.to_string()))?;
+    let mut set: LabelSet = toml::from_str(LABELS).map_err(|e| TrainError::Run(e.to_string()))?;
+    set.findings.truncate(findings);
     let columns = [vec!["var_0".to_owned()], vec!["var_1".to_owned()], vec![]];
-    let films = Films::drawn((0..FILMS).map(record).collect(), SIDE, draw);
-    Study::of(config, set, films, &columns)
+    let films = Films::drawn((0..FILMS).map(|i| record(i, findings)).collect(), SIDE, draw);
+    Study::of(config, set, films, &columns[..findings])
 }
 
-fn record(i: usize) -> Record {
+fn record(i: usize, findings: usize) -> Record {
     let mut random = Random::of(&[11, i as u64]);
     let truth = |positive| if positive { Truth::Positive } else { Truth::Negative };
-    let truths = vec![truth(random.unit() < 0.4), truth(random.unit() < 0.3), Truth::Unknown];
+    let mut truths = vec![truth(random.unit() < 0.4), truth(random.unit() < 0.3), Truth::Unknown];
+    truths.truncate(findings);
     let part = [Part::Train, Part::Val, Part::Test][i % 3];
     let sex = ["M", "F"][i % 2].to_owned();
     Record { row: i + 2, file: format!("{i}.png"), patient: i.to_string(), sex, view: "PA".into(), part, truths }
@@ -136,7 +152,7 @@ mod tests {
         }
         let card = std::fs::read_to_string(folder.join("bundle/MODEL_CARD.md")).unwrap();
         assert!(card.contains("nothing_known (no label in the training data)"), "{card}");
-        let rows = std::fs::read_to_string(folder.join("snapshots/log.csv")).unwrap().lines().count();
+        let rows = std::fs::read_to_string(folder.join("first/log.csv")).unwrap().lines().count();
         assert_eq!(rows, 7, "a header and six epochs");
         std::fs::remove_dir_all(folder).unwrap();
     }

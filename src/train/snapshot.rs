@@ -2,7 +2,8 @@
 //! renamed, so a snapshot is whole or absent.
 
 use super::TrainError;
-use super::densenet::{Architecture, DenseNet};
+use super::architecture::Architecture;
+use super::densenet::DenseNet;
 use super::optimiser::AdamW;
 use std::path::Path;
 use tch::{Device, Tensor};
@@ -28,8 +29,8 @@ pub struct Progress {
     pub films_total: u64,
     /// Side of the network's input, pixels.
     pub size: usize,
-    /// Mean AUC on val of the last evaluation.
-    pub val_auc: f64,
+    /// Mean AUC on val of the last evaluation, where there was one.
+    pub val_auc: Option<f64>,
     /// What was done so far, one line a stage, for the model card.
     pub history: Vec<String>,
 }
@@ -116,6 +117,13 @@ impl Snapshot {
 }
 
 impl Progress {
+    /// Where a run of this network and label set begins.
+    pub fn begin(architecture: Architecture, label_set: &str, seed: u64, size: usize) -> Self {
+        let (label_set, history) = (label_set.to_owned(), vec![]);
+        let (epoch, films_seen, films_total, steps, seconds, val_auc) = (0, 0, 0, 0, 0.0, None);
+        Self { architecture, label_set, epoch, films_seen, seed, steps, seconds, films_total, size, val_auc, history }
+    }
+
     /// What this run did, one line for the model card.
     pub fn stage(&self) -> String {
         format!(
@@ -128,5 +136,39 @@ impl Progress {
             self.size,
             self.seed
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_before_the_first_evaluation_is_read_back_whole_and_a_damaged_one_is_refused() {
+        let folder = std::env::temp_dir().join(format!("chexbox-snapshot-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("latest.pt");
+        let net = DenseNet::random(Architecture::tiny(2), Device::Cpu, 1);
+        let mut adam = AdamW::new(&net.params, &net.buffers, net.decays(), 0.0);
+        let mut params = net.params.shallow_clone();
+        tch::no_grad(|| adam.step(&mut params, &net.buffers, &mut net.params.ones_like(), 0.1));
+        let progress = Progress { steps: 1, films_seen: 64, ..Progress::begin(Architecture::tiny(2), "drawn", 9, 64) };
+        save(&path, &progress, &net, &adam).unwrap();
+
+        let back = Snapshot::load(&path, Device::Cpu).unwrap();
+        assert_eq!(back.progress, progress);
+        assert_eq!(back.net().params, net.params);
+        let mut other = AdamW::new(&net.params, &net.buffers, net.decays(), 0.0);
+        back.restore(&mut other);
+        assert_eq!((&other.first, &other.second, other.steps), (&adam.first, &adam.second, 1));
+
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(Snapshot::load(&path, Device::Cpu).is_err());
+        let wrong = Progress::begin(Architecture::tiny(3), "drawn", 9, 64);
+        save(&path, &wrong, &net, &adam).unwrap();
+        let error = Snapshot::load(&path, Device::Cpu).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("tensor params has shape"), "{error}");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
