@@ -14,7 +14,7 @@ pub mod lang;
 pub mod limits;
 pub mod model;
 pub mod radiograph;
-//pub mod reading;
+pub mod reading;
 pub mod report;
 pub mod stats;
 

@@ -80,7 +80,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// Why a verb could not run; a sentence for the terminal.
-pub type Failure = Box<dyn std::error::Error>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Verb {
     /// Runs the verb.
