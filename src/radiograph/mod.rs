@@ -5,6 +5,7 @@
 //! code, a sentence and a remedy. Never: a panic, an allocation by a size only claimed, a film
 //! that was guessed at.
 
+pub mod drawn;
 mod grey;
 mod refusal;
 
