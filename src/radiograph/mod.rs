@@ -6,6 +6,7 @@
 //! that was guessed at.
 
 pub mod drawn;
+pub mod gate;
 mod grey;
 mod refusal;
 
