@@ -27,7 +27,10 @@ pub fn list(paths: &[PathBuf]) -> Result<Films, String> {
 
 fn walk(folder: &Path, depth: usize, films: &mut Films) -> Result<(), String> {
     if depth > FOLDER_DEPTH_MAX {
-        return Err(format!("{}: folders nest deeper than {FOLDER_DEPTH_MAX}; is there a link to a folder above?", folder.display()));
+        return Err(format!(
+            "{}: folders nest deeper than {FOLDER_DEPTH_MAX}; is there a link to a folder above?",
+            folder.display()
+        ));
     }
     let fail = |e: std::io::Error| format!("{}: the folder cannot be listed: {e}", folder.display());
     let mut entries = Vec::new();

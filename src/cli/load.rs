@@ -23,16 +23,20 @@ pub fn bundles(model: &str) -> Result<Vec<Bundle>, Failure> {
         return Ok(vec![from_folder(folder)?]);
     }
     let names: Vec<_> = Bundle::embedded_names().collect();
-    Err(format!("--model {model}: neither a model of this binary ({}, all) nor a folder with a {MANIFEST_FILE}", names.join(", ")).into())
+    Err(format!(
+        "--model {model}: neither a model of this binary ({}, all) nor a folder with a {MANIFEST_FILE}",
+        names.join(", ")
+    )
+    .into())
 }
 
 fn from_folder(folder: &Path) -> Result<Bundle, Failure> {
     let at = |file: &str| folder.join(file);
-    let manifest = read_bounded(&at(MANIFEST_FILE), MANIFEST_BYTES_MAX).map_err(|e| format!("{}: {e}", at(MANIFEST_FILE).display()))?;
+    let manifest =
+        read_bounded(&at(MANIFEST_FILE), MANIFEST_BYTES_MAX).map_err(|e| format!("{}: {e}", at(MANIFEST_FILE).display()))?;
     let manifest = String::from_utf8(manifest).map_err(|e| format!("{}: {e}", at(MANIFEST_FILE).display()))?;
-    let bundle = Bundle::checked(&manifest, |file| {
-        read_bounded(&at(file), MODEL_BYTES_MAX).map(Cow::Owned).map_err(|e| e.to_string())
-    });
+    let bundle =
+        Bundle::checked(&manifest, |file| read_bounded(&at(file), MODEL_BYTES_MAX).map(Cow::Owned).map_err(|e| e.to_string()));
     bundle.map_err(|e| format!("{}: {e}", folder.display()).into())
 }
 
@@ -43,7 +47,8 @@ fn from_folder(folder: &Path) -> Result<Bundle, Failure> {
 pub fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
     let file = std::fs::File::open(path)?;
     // A device, a pipe or a folder has no size to check and may never end.
-    let size = file.metadata().and_then(|m| if m.is_file() { Ok(m.len()) } else { Err(std::io::Error::other("not a regular file")) })?;
+    let size =
+        file.metadata().and_then(|m| if m.is_file() { Ok(m.len()) } else { Err(std::io::Error::other("not a regular file")) })?;
     if size > limit {
         return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, format!("{size} bytes, at most {limit} are allowed")));
     }

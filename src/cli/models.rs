@@ -26,7 +26,10 @@ fn print(bundle: &Bundle) {
     let m = bundle.manifest();
     println!("{} {}  {} / {}", m.name, m.version, m.title_en, m.title_zh);
     println!("  sha256 {}  {} bytes", m.file.sha256, m.file.bytes);
-    println!("  input {0} x {0} px, detail {1} px; patients of {2} years and over", m.input.size, m.input.detail, m.intended_use.minimum_age_years);
+    println!(
+        "  input {0} x {0} px, detail {1} px; patients of {2} years and over",
+        m.input.size, m.input.detail, m.intended_use.minimum_age_years
+    );
     for f in &m.findings {
         match f.operating {
             Some(o) => println!("  {:<34} {:<8} operating point {:.3}", f.id, f.variable, o.threshold),

@@ -136,16 +136,26 @@ impl Printer {
             let (films, read, refused, positive) = (self.films, self.read, self.refused, self.positive);
             let seconds = self.begun.elapsed().as_secs_f64();
             let rate = films as f64 / seconds;
-            eprintln!("{}", match self.lang {
-                Lang::En => format!("{films} films: {read} read, {refused} refused, {positive} positive findings; {seconds:.1} s, {rate:.1} films/s"),
-                Lang::Zh => format!("{films} 张胸片：读取 {read}，拒绝 {refused}，阳性所见 {positive}；{seconds:.1} 秒，每秒 {rate:.1} 张"),
-            });
+            eprintln!(
+                "{}",
+                match self.lang {
+                    Lang::En => format!(
+                        "{films} films: {read} read, {refused} refused, {positive} positive findings; {seconds:.1} s, {rate:.1} films/s"
+                    ),
+                    Lang::Zh => format!(
+                        "{films} 张胸片：读取 {read}，拒绝 {refused}，阳性所见 {positive}；{seconds:.1} 秒，每秒 {rate:.1} 张"
+                    ),
+                }
+            );
         }
         if hidden > 0 {
-            eprintln!("{}", match self.lang {
-                Lang::En => format!("{hidden} hidden files (names with a leading dot) were not read"),
-                Lang::Zh => format!("未读取 {hidden} 个隐藏文件（文件名以点开头）"),
-            });
+            eprintln!(
+                "{}",
+                match self.lang {
+                    Lang::En => format!("{hidden} hidden files (names with a leading dot) were not read"),
+                    Lang::Zh => format!("未读取 {hidden} 个隐藏文件（文件名以点开头）"),
+                }
+            );
         }
         Ok(if self.refused > 0 { Exit::SomeRefused } else { Exit::Done })
     }

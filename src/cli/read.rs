@@ -75,7 +75,8 @@ pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
     let lang = args.lang.unwrap_or_else(locale);
     let (sources, hidden) = sources(&args.paths)?;
     let format = Format::of(args.json, args.csv, std::io::stdout().is_terminal());
-    let pictures = args.heatmaps.as_deref().map(|folder| PictureNames::new(folder, sources.iter().map(Source::name))).transpose()?;
+    let pictures =
+        args.heatmaps.as_deref().map(|folder| PictureNames::new(folder, sources.iter().map(Source::name))).transpose()?;
     let bench = Bench { readers: readers(&args.model, &args.threshold)?, lang, format, pictures };
     let threads = args.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
 
@@ -180,8 +181,7 @@ impl Bench {
 
 /// A panic in a decoder or an engine costs this film's answer and no other.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "a panic; the log says where")))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "a panic; the log says where")))
 }
 
 fn parse_lang(text: &str) -> Result<Lang, String> {

@@ -13,7 +13,7 @@ pub fn gate(film: Radiograph) -> Result<Radiograph, Refusal> {
     let verdict = gate::check(&film.grey)?;
     let Radiograph { mut grey, facts, mut steps } = film;
     steps.push(Step::new("gate", verdict.detail()));
-    if matches!(verdict, GateVerdict::Inverted { .. }) {
+    if matches!(verdict, GateVerdict::Inverted(_)) {
         grey = grey.inverted();
         steps.push(Step::new("polarity", "inverted: the pixels show white where air must be black, against what the file says"));
     }

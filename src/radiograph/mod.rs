@@ -5,11 +5,14 @@
 //! code, a sentence and a remedy. Never: a panic, an allocation by a size only claimed, a film
 //! that was guessed at.
 
+mod admission;
 mod colour;
 mod contained;
 mod decode;
 mod dicom;
 mod dicom_pixels;
+pub mod drawn;
+pub mod gate;
 mod grey;
 mod header;
 mod header_gate;
@@ -26,6 +29,7 @@ mod refusal;
 mod rle;
 mod tone;
 
+pub use admission::{gate, of_age};
 pub use decode::decode;
 pub use grey::{Grey, Samples, linear_tone};
 pub use identity::{PatientIdentity, identity};

@@ -16,6 +16,7 @@ pub mod densenet;
 pub mod evaluate;
 pub mod films;
 pub mod fit;
+pub mod gate;
 pub mod label_set;
 pub mod log;
 pub mod onnx;

@@ -54,7 +54,18 @@ fn all_but(excluded: &[&str]) -> Vec<PathBuf> {
 fn the_core_opens_no_socket_file_or_clock() {
     let files: Vec<PathBuf> = CORE.iter().flat_map(|c| sources(&src().join(c))).collect();
     assert!(files.len() > 20, "the core was not found: {} files", files.len());
-    let words = ["std::fs", "std::net", "std::time", "std::process", "File::", "Instant::", "SystemTime", "TcpStream", "UdpSocket", "env::var"];
+    let words = [
+        "std::fs",
+        "std::net",
+        "std::time",
+        "std::process",
+        "File::",
+        "Instant::",
+        "SystemTime",
+        "TcpStream",
+        "UdpSocket",
+        "env::var",
+    ];
     assert_eq!(mentions(&files, &words), Vec::<String>::new());
 }
 
@@ -70,7 +81,10 @@ fn the_shells_do_not_name_each_other() {
 #[test]
 fn the_core_names_no_shell_and_no_verb() {
     let files: Vec<PathBuf> = CORE.iter().flat_map(|c| sources(&src().join(c))).collect();
-    assert_eq!(mentions(&files, &["crate::http", "crate::store", "crate::dicom_net", "crate::appliance", "crate::cli"]), Vec::<String>::new());
+    assert_eq!(
+        mentions(&files, &["crate::http", "crate::store", "crate::dicom_net", "crate::appliance", "crate::cli"]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

@@ -31,16 +31,44 @@ fn the_binary_carries_both_label_sets_in_the_order_of_the_original_project() {
         findings.iter().map(|f| f.id.clone()).collect()
     };
     let twenty_five = [
-        "pneumothorax", "emphysema", "lung_calcification", "picc", "aortic_unfolding", "aortic_arch_calcification",
-        "aortic_abnormality", "small_consolidation", "cardiomegaly", "patchy_consolidation", "consolidation", "cavity", "mass",
-        "prominent_bronchovascular_marking", "pulmonary_edema", "nodule", "hilar_adenopathy", "pleural_effusion",
-        "pleural_thickening", "pleural_adhesion", "pleural_calcification", "pleural_abnormality", "scoliosis",
-        "pacemaker_implant", "interstitial_involvement",
+        "pneumothorax",
+        "emphysema",
+        "lung_calcification",
+        "picc",
+        "aortic_unfolding",
+        "aortic_arch_calcification",
+        "aortic_abnormality",
+        "small_consolidation",
+        "cardiomegaly",
+        "patchy_consolidation",
+        "consolidation",
+        "cavity",
+        "mass",
+        "prominent_bronchovascular_marking",
+        "pulmonary_edema",
+        "nodule",
+        "hilar_adenopathy",
+        "pleural_effusion",
+        "pleural_thickening",
+        "pleural_adhesion",
+        "pleural_calcification",
+        "pleural_abnormality",
+        "scoliosis",
+        "pacemaker_implant",
+        "interstitial_involvement",
     ];
     assert_eq!(ids("findings25"), twenty_five);
     let ten = [
-        "atelectasis", "consolidation", "cardiomegaly", "pneumothorax", "pulmonary_edema", "lung_lesion", "pneumonia",
-        "pleural_effusion", "fracture", "var_9",
+        "atelectasis",
+        "consolidation",
+        "cardiomegaly",
+        "pneumothorax",
+        "pulmonary_edema",
+        "lung_lesion",
+        "pneumonia",
+        "pleural_effusion",
+        "fracture",
+        "var_9",
     ];
     assert_eq!(ids("findings10"), ten);
 }

@@ -51,7 +51,15 @@ fn drawn_films_of_every_encoding_agree_with_the_committed_reference() {
         );
     }
     let films = reference["films"].as_object().unwrap();
-    for kind in ["grey8.png", "grey16.png", "rgba8.png", "mono1_12bit.dcm", "rescaled_signed.dcm", "window_linear.dcm", "window_sigmoid.dcm"] {
+    for kind in [
+        "grey8.png",
+        "grey16.png",
+        "rgba8.png",
+        "mono1_12bit.dcm",
+        "rescaled_signed.dcm",
+        "window_linear.dcm",
+        "window_sigmoid.dcm",
+    ] {
         assert!(films.contains_key(kind), "{kind} is missing in the reference");
     }
     for (film, entry) in films {
@@ -97,7 +105,8 @@ fn real_films_agree_with_the_independent_implementation() {
     let list: Vec<String> = films.iter().map(|f| f.display().to_string()).collect();
     std::fs::write(scratch.join("films.txt"), list.join("\n")).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/parity.py");
-    let done = Command::new(python).arg(script).arg("logits").arg(scratch.join("films.txt")).arg(scratch.join("out")).output().unwrap();
+    let done =
+        Command::new(python).arg(script).arg("logits").arg(scratch.join("films.txt")).arg(scratch.join("out")).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let sessions = sessions();
     let mut compared = 0;

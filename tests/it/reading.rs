@@ -59,7 +59,8 @@ fn a_record_names_every_finding_in_order_and_an_untrained_one_without_numbers() 
                 assert_eq!(found["positive"], p >= t);
             }
         }
-        let steps: Vec<&str> = record["provenance"]["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
+        let steps: Vec<&str> =
+            record["provenance"]["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
         for step in ["decode", "gate", "reduce", "normalise"] {
             assert!(steps.contains(&step), "{steps:?} lacks {step}");
         }
@@ -108,8 +109,14 @@ fn the_same_films_give_the_same_bytes_whatever_the_number_of_threads() {
     let films = scratch.join("films");
     let once = |jobs: &str, out: &str| {
         let out = scratch.join(out);
-        let output = chexbox(&["read", "--json", "--model", "all", "--jobs", jobs]).arg(&films).arg("--heatmaps").arg(&out).output().unwrap();
-        let mut pictures: Vec<_> = std::fs::read_dir(&out).unwrap().flatten().map(|e| (e.file_name(), std::fs::read(e.path()).unwrap())).collect();
+        let output = chexbox(&["read", "--json", "--model", "all", "--jobs", jobs])
+            .arg(&films)
+            .arg("--heatmaps")
+            .arg(&out)
+            .output()
+            .unwrap();
+        let mut pictures: Vec<_> =
+            std::fs::read_dir(&out).unwrap().flatten().map(|e| (e.file_name(), std::fs::read(e.path()).unwrap())).collect();
         pictures.sort();
         (stdout(&output), pictures)
     };
@@ -154,7 +161,8 @@ fn films_of_the_same_name_in_two_folders_do_not_overwrite_each_others_pictures()
         std::fs::write(scratch.join(folder).join("film.png"), drawn(256, 256, seed)).unwrap();
     }
     let out = scratch.join("out");
-    let output = chexbox(&["read", "--json"]).arg(scratch.join("x")).arg(scratch.join("y")).arg("--heatmaps").arg(&out).output().unwrap();
+    let output =
+        chexbox(&["read", "--json"]).arg(scratch.join("x")).arg(scratch.join("y")).arg("--heatmaps").arg(&out).output().unwrap();
     let sheets: Vec<String> = records(&output).iter().map(|r| r["heatmaps"]["sheet"].as_str().unwrap().to_owned()).collect();
     assert_eq!(sheets.len(), 2);
     assert_ne!(sheets[0], sheets[1]);
@@ -205,7 +213,10 @@ fn a_file_that_is_absent_is_refused_with_its_record() {
     let output = run(&["read", "--json", "/nowhere/film.dcm"]);
     assert_eq!(output.status.code(), Some(1));
     let record = &records(&output)[0];
-    assert_eq!((record["file"].as_str(), record["refusal"]["code"].as_str()), (Some("/nowhere/film.dcm"), Some("unreadable_file")));
+    assert_eq!(
+        (record["file"].as_str(), record["refusal"]["code"].as_str()),
+        (Some("/nowhere/film.dcm"), Some("unreadable_file"))
+    );
     assert!(!record["refusal"]["remedy"].as_str().unwrap().is_empty());
 }
 
@@ -266,7 +277,13 @@ fn an_inverted_film_gives_the_same_calls_and_the_record_says_that_it_was_turned(
     let output = chexbox(&["read", "--json"]).arg(scratch.path()).output().unwrap();
     let records = records(&output);
     assert_eq!(records[0]["findings"], records[1]["findings"]);
-    let polarity = |r: &Value| r["provenance"]["steps"].as_array().unwrap().iter().any(|s| s["step"] == "polarity" && s["detail"].as_str().unwrap().contains("inverted"));
+    let polarity = |r: &Value| {
+        r["provenance"]["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|s| s["step"] == "polarity" && s["detail"].as_str().unwrap().contains("inverted"))
+    };
     assert!(!polarity(&records[0]) && polarity(&records[1]), "{records:?}");
 }
 
@@ -281,11 +298,14 @@ fn a_thousand_films_keep_resident_memory_under_300_mb() {
     }
     let listing = Scratch::new("thousand-records");
     let out = std::fs::File::create(listing.join("records.jsonl")).unwrap();
-    let mut child = chexbox(&["read", "--json"]).arg(scratch.path()).stdout(out).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child =
+        chexbox(&["read", "--json"]).arg(scratch.path()).stdout(out).stderr(std::process::Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak_kb = 0_u64;
     let exit = loop {
-        if let Some(line) = std::fs::read_to_string(&status).ok().as_deref().and_then(|s| s.lines().find(|l| l.starts_with("VmHWM"))) {
+        if let Some(line) =
+            std::fs::read_to_string(&status).ok().as_deref().and_then(|s| s.lines().find(|l| l.starts_with("VmHWM")))
+        {
             peak_kb = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         }
         if let Some(exit) = child.try_wait().unwrap() {

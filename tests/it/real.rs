@@ -26,7 +26,8 @@ fn eighty_real_films_give_eighty_distinct_readings() {
     let Some(folder) = real("radiographs/nih512", "80 NIH films") else { return };
     let records = read(&folder);
     assert_eq!(records.len(), 80);
-    let refused: Vec<_> = records.iter().filter(|r| r["status"] != "read").map(|r| format!("{} {}", name(r), r["refusal"])).collect();
+    let refused: Vec<_> =
+        records.iter().filter(|r| r["status"] != "read").map(|r| format!("{} {}", name(r), r["refusal"])).collect();
     assert_eq!(refused, Vec::<String>::new());
     let distinct: BTreeSet<String> = records.iter().map(|r| r["findings"].to_string()).collect();
     assert_eq!(distinct.len(), 80);
@@ -35,7 +36,14 @@ fn eighty_real_films_give_eighty_distinct_readings() {
 #[test]
 fn the_secondary_captures_are_read_or_refused_as_their_headers_say() {
     let Some(folder) = real("radiographs/dicom", "six DICOM secondary captures") else { return };
-    let want = [("test1", ""), ("test2", ""), ("test3", ""), ("test4", "wrong_body_part"), ("test5", "wrong_modality"), ("test6", "not_frontal")];
+    let want = [
+        ("test1", ""),
+        ("test2", ""),
+        ("test3", ""),
+        ("test4", "wrong_body_part"),
+        ("test5", "wrong_modality"),
+        ("test6", "not_frontal"),
+    ];
     let want: BTreeMap<String, String> = want.iter().map(|(f, c)| (format!("{f}.dcm"), (*c).to_owned())).collect();
     assert_eq!(codes(&folder), want);
 }
@@ -73,7 +81,8 @@ fn films_of_other_hospitals_are_read() {
         let Some(path) = real(&format!("radiographs/{folder}"), folder) else { continue };
         let records = read(&path);
         assert_eq!(records.len(), count, "{folder}");
-        let refused: Vec<_> = records.iter().filter(|r| r["status"] != "read").map(|r| format!("{} {}", name(r), r["refusal"])).collect();
+        let refused: Vec<_> =
+            records.iter().filter(|r| r["status"] != "read").map(|r| format!("{} {}", name(r), r["refusal"])).collect();
         assert_eq!(refused, Vec::<String>::new(), "{folder}");
     }
 }
