@@ -188,8 +188,8 @@ impl<'a> Run<'a> {
         };
         append(&self.study.config.snapshot_path.join("log.csv"), &row)?;
         watch.epoch(&format!(
-            "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, {size} px, {:.0} s, \
-             {:.0} % of the budget",
+            "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, \
+             {size} px, {:.0} s, {:.0} % of the budget",
             row.epoch,
             row.figures.mean_f1(),
             row.seconds,
