@@ -230,7 +230,7 @@ impl<'a> Run<'a> {
 
 /// A network of its own, or one with the trunk of `--init`.
 fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), TrainError> {
-    let mut net = DenseNet::random(options.architecture.clone(), options.device, options.seed as i64);
+    let mut net = DenseNet::random(options.architecture.clone(), options.device, options.seed);
     let mut history = vec![];
     if let Some(path) = &options.init {
         let snapshot = Snapshot::load(path, options.device)?;
