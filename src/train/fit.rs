@@ -129,6 +129,9 @@ impl<'a> Run<'a> {
                 break;
             }
             size.store(self.options.size_at(spent), Ordering::Relaxed);
+            if batch.size != self.progress.size {
+                self.adam.restart_average();
+            }
             let (step, value) = self.step(&batch, self.options.rate_at(spent))?;
             match step {
                 Step::Taken => (sum, count, refused) = (sum + value, count + 1.0, 0),
