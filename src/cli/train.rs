@@ -2,7 +2,7 @@
 
 use chexbox::train::TrainError;
 use chexbox::train::architecture::Architecture;
-use chexbox::train::bundle::{Exported, export};
+use chexbox::train::bundle::{Exported, Request, export};
 use chexbox::train::densenet::Precision;
 use chexbox::train::fit::{Watch, fit};
 use chexbox::train::label_set::LabelSet;
@@ -99,6 +99,9 @@ struct ExportArgs {
     /// Version the manifest carries
     #[arg(long, default_value = "0.1.0")]
     model_version: String,
+    /// Fewest positives in the test part with which a head counts as trained
+    #[arg(long, default_value_t = 20)]
+    positives_min: u16,
     /// Folder of the bundle
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -176,7 +179,10 @@ fn run_export(args: &ExportArgs) -> Result<(), TrainError> {
     let folder = &study.config.snapshot_path;
     let path = args.snapshot.clone().unwrap_or_else(|| folder.join("best.pt"));
     let snapshot = Snapshot::load(&path, Device::Cpu)?;
-    let exported = export(&study, &snapshot, &args.model_version, &args.out, &folder.join("check"))?;
+    let check = folder.join("check");
+    let request =
+        Request { version: &args.model_version, positives_min: args.positives_min.into(), out: &args.out, check: &check };
+    let exported = export(&study, &snapshot, &request)?;
     say(&exported, &args.out);
     Ok(())
 }

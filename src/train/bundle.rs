@@ -35,6 +35,20 @@ pub struct Exported {
     pub test_auc: f64,
     /// Size of model.onnx, bytes.
     pub bytes: usize,
+    /// Fewest positives in test with which a head counts as trained.
+    pub positives_min: usize,
+}
+
+/// Where and how a bundle is written.
+pub struct Request<'a> {
+    /// Version that the manifest carries.
+    pub version: &'a str,
+    /// Fewest positives in test with which a head counts as trained.
+    pub positives_min: usize,
+    /// Folder of the bundle.
+    pub out: &'a Path,
+    /// Folder of the f32 file and of libtorch's outputs for the probe, which tools/check_onnx.py compares with onnxruntime.
+    pub check: &'a Path,
 }
 
 #[derive(Serialize)]
@@ -45,12 +59,11 @@ struct Probe {
     logits: Vec<f32>,
 }
 
-/// Evaluates the averaged network of `snapshot`, writes the bundle to `out`, and to `check` the f32 file with
-/// libtorch's outputs for the probe, which tools/check_onnx.py compares with onnxruntime.
+/// Evaluates the averaged network of `snapshot` and writes the bundle and the files of its check.
 ///
 /// # Errors
 /// [`TrainError`] where no head is trained, quantization costs more than it may, or a file cannot be written.
-pub fn export(study: &Study, snapshot: &Snapshot, version: &str, out: &Path, check: &Path) -> Result<Exported, TrainError> {
+pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<Exported, TrainError> {
     let progress = &snapshot.progress;
     if progress.label_set != study.set.name || progress.architecture.findings != study.set.findings.len() as i64 {
         return Err(TrainError::Run(format!("the snapshot is of {}, the label set of {}", progress.label_set, study.set.name)));
@@ -68,7 +81,7 @@ pub fn export(study: &Study, snapshot: &Snapshot, version: &str, out: &Path, che
         Ok(Predictions { films, logits })
     };
     let (plain_val, val, test) = (on(&net, Part::Val)?, on(&shipped, Part::Val)?, on(&shipped, Part::Test)?);
-    let heads = heads(study, &val, &test);
+    let heads = heads(study, &val, &test, request.positives_min);
     let trained = |f: usize| heads[f].operating.is_some();
     let none = || TrainError::Run("no head has learnt its finding: train longer".into());
     let before = mean_auc(study, &plain_val, trained).ok_or_else(none)?;
@@ -87,16 +100,23 @@ pub fn export(study: &Study, snapshot: &Snapshot, version: &str, out: &Path, che
         logits: probe::run(&unpacked, progress.size)?.logits,
     };
     let probe = serde_json::to_vec_pretty(&probe).map_err(|e| TrainError::Run(e.to_string()))?;
-    let manifest = manifest(study, snapshot, &heads, version, &bytes, &probe);
+    let manifest = manifest(study, snapshot, &heads, request.version, &bytes, &probe);
     let text = toml::to_string(&manifest).map_err(|e| TrainError::Run(e.to_string()))?;
     Manifest::parse(&text).map_err(|e| TrainError::Run(e.to_string()))?;
-    let exported = Exported { manifest, heads, val_auc: (before, after), test_auc, bytes: bytes.len() };
+    let exported = Exported {
+        manifest,
+        heads,
+        val_auc: (before, after),
+        test_auc,
+        bytes: bytes.len(),
+        positives_min: request.positives_min,
+    };
     let card = card::write(study, snapshot, &exported, &test);
     write_all(
-        out,
+        request.out,
         &[("model.onnx", &bytes), ("probe.json", &probe), ("manifest.toml", text.as_bytes()), ("MODEL_CARD.md", card.as_bytes())],
     )?;
-    write_check(check, &plain, &net, progress.size)?;
+    write_check(request.check, &plain, &net, progress.size)?;
     Ok(exported)
 }
 

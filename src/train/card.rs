@@ -2,7 +2,7 @@
 
 use super::bundle::Exported;
 use super::data::{Part, Record};
-use super::evaluate::{Head, Predictions, subgroup};
+use super::evaluate::{AUC_MIN, Head, Predictions, subgroup};
 use super::snapshot::Snapshot;
 use super::study::Study;
 use crate::stats::Interval;
@@ -22,7 +22,7 @@ pub fn write(study: &Study, snapshot: &Snapshot, exported: &Exported, test: &Pre
         recipe(study, snapshot),
         figures(study, exported),
         groups(study, exported, test),
-        limits(study),
+        limits(study, exported),
     ]
     .join("\n")
 }
@@ -57,7 +57,8 @@ fn data(study: &Study) -> String {
     }
     let detail = study.films.detail;
     text += &format!(
-        "\nNo patient is in two parts; a patient's part follows from a hash of the patient's number. {} films stored smaller than \
+        "\nNo patient is in two parts; a patient's part follows from a hash of the patient's number, so it is the same in every \
+         label set and stage of training. {} films stored smaller than \
          {detail} px were left out, so that sharpness does not tell where a film came from. Every film is reduced to \
          {detail} x {detail} px by area averaging before anything else, in training as in use.\n\n\
          Films and labels of the default models: NIH ChestX-ray14, with credit to the NIH Clinical Center and to Wang et al., \
@@ -91,8 +92,9 @@ fn recipe(study: &Study, snapshot: &Snapshot) -> String {
 fn figures(study: &Study, exported: &Exported) -> String {
     let (plain, packed) = exported.val_auc;
     let mut text = format!(
-        "## Figures on the test part\n\nMean AUC of the trained heads: {:.3} on test; on val {plain:.4} with f32 weights and {packed:.4} with the \
-         int8 weights that are shipped. All figures below are of the shipped file; intervals are 95 % (DeLong for AUC, Wilson for shares). \
+        "## Figures on the test part\n\nMean AUC of the trained heads: {:.3} on test; on val {plain:.4} with \
+         f32 weights and {packed:.4} with the int8 weights that are shipped. All figures below are of the shipped file; \
+         intervals are 95 % (DeLong for AUC, Wilson for shares). \
          The threshold has the best F1 on val.\n\n\
          | finding | positives train / val / test | AUC | threshold | sensitivity | specificity | precision |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
@@ -101,12 +103,20 @@ fn figures(study: &Study, exported: &Exported) -> String {
     for (label, head) in study.set.findings.iter().zip(&exported.heads).filter(|(_, h)| h.operating.is_some()) {
         text += &figures_row(&label.id, head);
     }
-    text += "\nUntrained heads: ";
-    let untrained = study.set.findings.iter().zip(&exported.heads).filter_map(|(l, h)| {
-        let auc = h.auc.map(|a| format!(", AUC {}", interval(&a))).unwrap_or_default();
-        h.untrained_because.as_ref().map(|why| format!("{} ({why}{auc})", l.id))
-    });
-    text + &untrained.collect::<Vec<_>>().join(", ") + ".\n"
+    text + &untrained(study, exported)
+}
+
+fn untrained(study: &Study, exported: &Exported) -> String {
+    let mut text = String::from(
+        "\nUntrained heads, which are never shown as a number:\n\n| finding | why | AUC on test |\n| --- | --- | --- |\n",
+    );
+    for (label, head) in study.set.findings.iter().zip(&exported.heads) {
+        if let Some(why) = &head.untrained_because {
+            let auc = head.auc.as_ref().map_or("-".to_owned(), interval);
+            text += &format!("| {} | {why} | {auc} |\n", label.id);
+        }
+    }
+    text
 }
 
 fn figures_row(id: &str, head: &Head) -> String {
@@ -139,16 +149,21 @@ fn groups(study: &Study, exported: &Exported, test: &Predictions) -> String {
     text
 }
 
-fn limits(study: &Study) -> String {
+fn limits(study: &Study, exported: &Exported) -> String {
     let detail = study.films.detail;
     format!(
         "## Limits\n\n\
          - One hospital's films, of one country and of the years before 2017; how the model does elsewhere is not known.\n\
-         - Labels were mined from reports and about nine in ten are right; a figure measures agreement with them, not with the patient.\n\
+         - Labels were mined from reports and about nine in ten are right; a figure measures agreement with them, \
+         not with the patient.\n\
          - Pixels of {detail} x {detail}: nodules, fine lines and small pneumothoraces are mostly below what can be seen.\n\
-         - The share of positives is that of this pool, not of a screening programme; so probabilities and precision differ there.\n\
+         - The share of positives is that of this pool, not of a screening programme; probabilities and \
+         precision differ there.\n\
          - Films from portable machines (AP) are of sicker patients; see the subgroups.\n\
-         - Whether a head is declared trained was decided on the test part (at least 20 positives, AUC at least 0.55), which flatters the remaining figures slightly.\n\
-         - A first edition, trained for minutes on a processor. It is a screening aid for trained staff: a film without a call is not a normal film.\n"
+         - Whether a head is declared trained was decided on the test part (at least {} positives, \
+         AUC at least {AUC_MIN}), which flatters the remaining figures slightly.\n\
+         - A first edition, trained for minutes on a processor. It is a screening aid for trained staff: \
+         a film without a call is not a normal film.\n",
+        exported.positives_min
     )
 }

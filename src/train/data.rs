@@ -6,20 +6,18 @@
 //! part and no patient in two. Never: a run on a file with faults; all of them are reported at once.
 
 use super::TrainError;
+use super::faults::Faults;
 use super::label_set::{Label, LabelSet};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// One in so many patients of `train` goes to the test part. A seventh, so that the rarest trained
-/// finding of the public pool (edema, 177 films) keeps the 20 positives a figure needs.
+/// One in so many patients of `train` goes to the test part: a tenth would leave most findings of the
+/// public pool fewer positives than a figure needs, and more would be missed in training.
 const TEST_ONE_IN: u64 = 7;
 
 /// Where there is no `split` column, one in so many of the remaining patients goes to `val`.
 const VAL_ONE_IN: u64 = 8;
-
-/// Most faults that are listed; the rest are counted.
-const FAULTS_LISTED: usize = 50;
 
 /// What a film is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,34 +90,6 @@ pub fn read(path: &Path, set: &LabelSet) -> Result<Records, TrainError> {
     let records = parse(file, set, &mut faults);
     faults.into_result(path)?;
     records.map_err(|what| TrainError::content(path, what))
-}
-
-/// Faults of a label file, gathered.
-#[derive(Debug, Default)]
-pub struct Faults {
-    count: usize,
-    lines: Vec<String>,
-}
-
-impl Faults {
-    /// Adds the fault of one row.
-    pub fn add(&mut self, row: usize, what: impl std::fmt::Display) {
-        self.count += 1;
-        if self.lines.len() < FAULTS_LISTED {
-            self.lines.push(format!("row {row}: {what}"));
-        }
-    }
-
-    /// # Errors
-    /// [`TrainError::Labels`] if there was any fault.
-    pub fn into_result(self, path: &Path) -> Result<(), TrainError> {
-        if self.count == 0 {
-            return Ok(());
-        }
-        let rest = self.count - self.lines.len();
-        let more = if rest > 0 { format!("\nand {rest} more") } else { String::new() };
-        Err(TrainError::Labels { path: path.display().to_string(), count: self.count, list: self.lines.join("\n") + &more })
-    }
 }
 
 /// Where the columns stand.
@@ -314,7 +284,8 @@ mod tests {
 
     #[test]
     fn all_faults_are_reported_at_once_with_their_rows() {
-        let text = "file,patient,Mass,split\na,1,2,train\na,1,0,train\n,2,0,train\nb,,0,train\nc,3,x,val\nd,3,0,later\n../e,4,0,val\nf,5,0\n";
+        let text = "file,patient,Mass,split\na,1,2,train\na,1,0,train\n,2,0,train\nb,,0,train\n\
+                    c,3,x,val\nd,3,0,later\n../e,4,0,val\nf,5,0\n";
         let (_, faults) = parsed(text);
         let all = faults.lines.join("\n");
         for (row, what) in [

@@ -10,6 +10,7 @@
 
 use super::TrainError;
 use super::architecture::{Architecture, Role, Slot};
+use super::random::Random;
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
@@ -59,13 +60,15 @@ pub struct DenseNet {
 
 impl DenseNet {
     /// A network with random weights of this seed.
-    pub fn random(architecture: Architecture, device: Device, seed: i64) -> Self {
-        tch::manual_seed(seed);
+    pub fn random(architecture: Architecture, device: Device, seed: u64) -> Self {
         let (mut params, mut buffers) = (Vec::new(), Vec::new());
-        for slot in architecture.slots() {
+        for (i, slot) in architecture.slots().iter().enumerate() {
             let n = [slot.len()];
             let start = match slot.role {
-                Role::Weight { deviation } => Tensor::randn(n, (Kind::Float, Device::Cpu)) * deviation,
+                Role::Weight { deviation } => {
+                    let mut random = Random::of(&[seed, i as u64]);
+                    Tensor::from_slice(&random.normal(slot.len() as usize, deviation as f32))
+                }
                 Role::Scale | Role::Variance => Tensor::ones(n, (Kind::Float, Device::Cpu)),
                 Role::Shift | Role::Mean => Tensor::zeros(n, (Kind::Float, Device::Cpu)),
             };

@@ -34,13 +34,13 @@ pub struct Head {
     pub shares: Option<(Interval, Interval)>,
 }
 
-/// Every head of the network.
-pub fn heads(study: &Study, val: &Predictions, test: &Predictions) -> Vec<Head> {
+/// Every head of the network; one with fewer than `positives_min` positives in test is declared untrained.
+pub fn heads(study: &Study, val: &Predictions, test: &Predictions, positives_min: usize) -> Vec<Head> {
     let (on_val, on_test) = (study.known(&val.films, &val.logits), study.known(&test.films, &test.logits));
-    on_val.iter().zip(&on_test).enumerate().map(|(f, (v, t))| head(study, f, v, t)).collect()
+    on_val.iter().zip(&on_test).enumerate().map(|(f, (v, t))| head(study, f, v, t, positives_min)).collect()
 }
 
-fn head(study: &Study, f: usize, val: &(Vec<f32>, Vec<bool>), test: &(Vec<f32>, Vec<bool>)) -> Head {
+fn head(study: &Study, f: usize, val: &(Vec<f32>, Vec<bool>), test: &(Vec<f32>, Vec<bool>), positives_min: usize) -> Head {
     let positives = [Part::Train, Part::Val, Part::Test].map(|part| study.records.positives(part, f));
     let mut head = Head { operating: None, untrained_because: None, positives, auc: None, counts: None, shares: None };
     if study.records.columns[f].is_empty() {
@@ -48,15 +48,15 @@ fn head(study: &Study, f: usize, val: &(Vec<f32>, Vec<bool>), test: &(Vec<f32>, 
         return head;
     }
     if !study.trained[f] {
-        head.untrained_because = Some(format!("{} positives in train, {POSITIVES_MIN} needed", positives[0]));
+        head.untrained_because = Some(format!("{} positives in train, {POSITIVES_MIN} needed, and one in val", positives[0]));
         return head;
     }
     head.auc = delong(&test.0, &test.1);
     let area = head.auc.map_or(0.0, |a| a.value);
-    if positives[2] < POSITIVES_MIN {
-        head.untrained_because = Some(format!("{} positives in test, {POSITIVES_MIN} needed for a figure", positives[2]));
+    if positives[2] < positives_min {
+        head.untrained_because = Some(format!("{} positives in test, {positives_min} needed for a figure", positives[2]));
     } else if area < AUC_MIN {
-        head.untrained_because = Some(format!("AUC {area:.3} on test, {AUC_MIN} needed"));
+        head.untrained_because = Some(format!("AUC near chance, {AUC_MIN} needed"));
     } else if let Some(operating) = operating(&val.0, &val.1) {
         let probabilities = probabilities(&test.0, &operating);
         let counts = Counts::at(operating.threshold, &probabilities, &test.1);

@@ -5,7 +5,8 @@
 //! sharp than the others, and the network would learn where a film came from.
 
 use super::TrainError;
-use super::data::{Faults, Part, Record, Records};
+use super::data::{Part, Record, Records};
+use super::faults::Faults;
 use crate::input::{Plane, enlarge, reduce};
 use crate::radiograph::{Grey, Samples, linear_tone};
 use std::collections::{BTreeMap, HashMap};

@@ -129,6 +129,9 @@ impl<'a> Run<'a> {
                 break;
             }
             size.store(self.options.size_at(spent), Ordering::Relaxed);
+            if batch.size != self.progress.size {
+                self.adam.restart_average();
+            }
             let (step, value) = self.step(&batch, self.options.rate_at(spent))?;
             match step {
                 Step::Taken => (sum, count, refused) = (sum + value, count + 1.0, 0),
@@ -188,8 +191,8 @@ impl<'a> Run<'a> {
         };
         append(&self.study.config.snapshot_path.join("log.csv"), &row)?;
         watch.epoch(&format!(
-            "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, {size} px, {:.0} s, \
-             {:.0} % of the budget",
+            "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, \
+             {size} px, {:.0} s, {:.0} % of the budget",
             row.epoch,
             row.figures.mean_f1(),
             row.seconds,
@@ -230,7 +233,7 @@ impl<'a> Run<'a> {
 
 /// A network of its own, or one with the trunk of `--init`.
 fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), TrainError> {
-    let mut net = DenseNet::random(options.architecture.clone(), options.device, options.seed as i64);
+    let mut net = DenseNet::random(options.architecture.clone(), options.device, options.seed);
     let mut history = vec![];
     if let Some(path) = &options.init {
         let snapshot = Snapshot::load(path, options.device)?;

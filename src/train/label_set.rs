@@ -119,4 +119,21 @@ mod tests {
             r#"{"train_label_path":"a","k_fold_path":"b","train_img_path":"c","test_img_path":"d","snapshot_path":"e","gpu":1}"#;
         assert!(serde_json::from_str::<PathConfig>(text).unwrap_err().to_string().contains("gpu"));
     }
+
+    #[test]
+    fn the_public_pool_has_labels_for_eleven_of_25_and_eight_of_10_findings() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let data = std::env::var_os("CHEXBOX_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+        let labels = data.join("nih-pool/labels.csv");
+        if !labels.exists() {
+            println!("skipped: {} is absent", labels.display());
+            return;
+        }
+        for (name, with_labels) in [("25", 11), ("10", 8)] {
+            let set = LabelSet::read(&root.join(format!("configs/labels_{name}.toml"))).unwrap();
+            let records = crate::train::data::read(&labels, &set).unwrap();
+            assert_eq!(records.films.len(), 15_059);
+            assert_eq!(records.columns.iter().filter(|c| !c.is_empty()).count(), with_labels);
+        }
+    }
 }

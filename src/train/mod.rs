@@ -14,6 +14,7 @@ pub mod card;
 pub mod data;
 pub mod densenet;
 pub mod evaluate;
+pub mod faults;
 pub mod films;
 pub mod fit;
 pub mod gate;

@@ -25,6 +25,8 @@ pub struct AdamW {
     pub average_buffers: Tensor,
     /// Steps taken.
     pub steps: i64,
+    /// Steps since the average began.
+    age: i64,
     decays: Tensor,
     weight_decay: f64,
 }
@@ -47,9 +49,15 @@ impl AdamW {
             average: params.copy(),
             average_buffers: buffers.copy(),
             steps: 0,
+            age: 0,
             decays,
             weight_decay,
         }
+    }
+
+    /// Begins the average anew: running statistics of films of one size do not hold for another.
+    pub fn restart_average(&mut self) {
+        self.age = 0;
     }
 
     /// One step along `gradient` with learning rate `rate`.
@@ -70,8 +78,9 @@ impl AdamW {
         let decay = params.multiply(&self.decays);
         let _ = params.g_sub_(&(decay * (rate * self.weight_decay)));
         let _ = params.g_sub_(&((&self.first / size) * (rate / (1.0 - BETA1.powf(t)))));
-        // Early on the average must not remember the random start.
-        let share = (1.0 / AVERAGE_STEPS).max(1.0 / (1.0 + t / 5.0));
+        // A young average covers its last fifth, so that it soon forgets where it began.
+        self.age += 1;
+        let share = (1.0 / AVERAGE_STEPS).max(1.0 / (1.0 + self.age as f64 / 5.0));
         let _ = self.average.lerp_(params, share);
         let _ = self.average_buffers.lerp_(buffers, share);
         Step::Taken

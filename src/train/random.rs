@@ -37,6 +37,15 @@ impl Random {
         low + (high - low) * self.unit()
     }
 
+    /// `n` numbers of the normal distribution with mean 0 and this deviation (Box and Muller 1958).
+    pub fn normal(&mut self, n: usize, deviation: f32) -> Vec<f32> {
+        let one = |random: &mut Self| {
+            let radius = (-2.0 * (1.0 - random.unit()).ln()).sqrt();
+            radius * (std::f32::consts::TAU * random.unit()).cos() * deviation
+        };
+        (0..n).map(|_| one(self)).collect()
+    }
+
     /// A permutation of 0..n (Fisher and Yates).
     pub fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
@@ -66,6 +75,14 @@ mod tests {
         assert_ne!(order, (0..1000).collect::<Vec<_>>());
         order.sort_unstable();
         assert_eq!(order, (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn normal_numbers_have_their_mean_and_deviation() {
+        let values = Random::of(&[5]).normal(20_000, 3.0);
+        let mean = values.iter().sum::<f32>() / 20_000.0;
+        let spread = (values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 20_000.0).sqrt();
+        assert!(mean.abs() < 0.1 && (spread - 3.0).abs() < 0.1 && values.iter().all(|v| v.is_finite()));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::TrainError;
 use super::architecture::Architecture;
-use super::bundle::{Exported, export};
+use super::bundle::{Exported, Request, export};
 use super::data::{Part, Record, Truth};
 use super::densenet::Precision;
 use super::films::Films;
@@ -13,7 +13,7 @@ use super::label_set::{LabelSet, PathConfig};
 use super::random::Random;
 use super::schedule::Options;
 use super::snapshot::Snapshot;
-use super::study::Study;
+use super::study::{POSITIVES_MIN, Study};
 use crate::input::Plane;
 use std::path::Path;
 use tch::Device;
@@ -71,7 +71,9 @@ pub fn smoke(folder: &Path, watch: &mut dyn Watch) -> Result<Exported, TrainErro
         return Err(TrainError::Run(format!("the run did not go on: {} and then {}", first.stage(), second.stage())));
     }
     let snapshot = Snapshot::load(&study.config.snapshot_path.join("latest.pt"), Device::Cpu)?;
-    let exported = export(&study, &snapshot, "0.0.1", &folder.join("bundle"), &folder.join("check"))?;
+    let (out, check) = (folder.join("bundle"), folder.join("check"));
+    let request = Request { version: "0.0.1", positives_min: POSITIVES_MIN, out: &out, check: &check };
+    let exported = export(&study, &snapshot, &request)?;
 
     let other = self::study(folder, "second", 2)?;
     options.architecture = Architecture::tiny(other.set.findings.len());
@@ -151,7 +153,7 @@ mod tests {
             Manifest::check_file(file, &std::fs::read(folder.join("bundle").join(&file.name)).unwrap()).unwrap();
         }
         let card = std::fs::read_to_string(folder.join("bundle/MODEL_CARD.md")).unwrap();
-        assert!(card.contains("nothing_known (no label in the training data)"), "{card}");
+        assert!(card.contains("| nothing_known | no label in the training data | - |"), "{card}");
         let rows = std::fs::read_to_string(folder.join("first/log.csv")).unwrap().lines().count();
         assert_eq!(rows, 7, "a header and six epochs");
         std::fs::remove_dir_all(folder).unwrap();
