@@ -27,8 +27,27 @@ pub const DICOM_VALUE_BYTES_MAX: u64 = 16 << 20;
 /// Most fragments of one encapsulated frame.
 pub const DICOM_FRAGMENTS_MAX: usize = 10_000;
 
-/// Most that a deflated DICOM data set may inflate to, bytes.
-pub const DICOM_INFLATED_BYTES_MAX: u64 = 256 << 20;
+/// Most that a deflated DICOM data set may inflate to, bytes: what a file that is not deflated may have.
+pub const DICOM_INFLATED_BYTES_MAX: u64 = FILE_BYTES;
+
+/// Most scans of a JPEG. Real progressive files have about ten; each scan of a few bytes costs a pass over the whole picture.
+pub const JPEG_SCANS_MAX: usize = 64;
+
+/// Most tiles of a JPEG 2000 codestream: a film at its largest in tiles of 128 x 128 has 2,441.
+pub const JPEG2000_TILES_MAX: u64 = 4_096;
+
+/// Most book-keeping a JPEG 2000 decoder may need for code-blocks, layers and precincts, bytes. A film at its largest in
+/// code-blocks of 64 x 64 with 12 layers needs 7 MB; code-blocks of 4 x 4 with 32 layers would need 2 GB.
+pub const JPEG2000_BOOKS_BYTES_MAX: u64 = 64 << 20;
+
+/// Most pixels of a JPEG 2000 film: its decoder works in f32 and needs about 16 bytes a pixel.
+pub const JPEG2000_PIXELS_MAX: u64 = 20_000_000;
+
+/// Most pages or directories that are followed in a TIFF before it is refused.
+pub const TIFF_DIRECTORIES_MAX: usize = 64;
+
+/// Most chunks of a PNG. A file of 8 KB chunks at the largest film has 10,000.
+pub const PNG_CHUNKS_MAX: usize = 100_000;
 
 /// Largest model file that is opened, bytes: DenseNet201 in f32 is 80 MB.
 pub const MODEL_BYTES_MAX: u64 = 256 << 20;

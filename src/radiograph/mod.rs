@@ -5,10 +5,31 @@
 //! code, a sentence and a remedy. Never: a panic, an allocation by a size only claimed, a film
 //! that was guessed at.
 
+mod colour;
+mod contained;
+mod decode;
+mod dicom;
+mod dicom_pixels;
+mod dicom_walk;
 mod grey;
+mod header;
+mod header_gate;
+mod identity;
+mod jpeg;
+mod jpeg2000;
+mod layout;
+mod luts;
+mod orientation;
+mod picture;
+mod picture_structure;
+mod precheck;
 mod refusal;
+mod rle;
+mod tone;
 
+pub use decode::decode;
 pub use grey::{Grey, Samples, linear_tone};
+pub use identity::{PatientIdentity, identity};
 pub use refusal::{Code, Refusal};
 
 use serde::Serialize;

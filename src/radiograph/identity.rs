@@ -1,0 +1,172 @@
+//! Who the film is of. The only place that holds a patient's identity.
+//!
+//! [`PatientIdentity`] shows nothing of itself through `Debug` or `Display`, so that no log, error or
+//! record can carry it by accident; whoever needs a part asks for it by name. Reading a film never
+//! needs it: `decode` does not return one. The age, which reading does need, leaves in whole years.
+
+use super::header::Header;
+use super::precheck::{Structure, is_dicom};
+use super::refusal::{Code, Refusal};
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+/// Oldest age believed, years.
+const AGE_MAX_YEARS: u32 = 150;
+
+/// A patient's identity as the header states it; parts that are absent are `None`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PatientIdentity {
+    name: Option<String>,
+    id: Option<String>,
+    birth_date: Option<String>,
+    accession: Option<String>,
+}
+
+impl PatientIdentity {
+    /// Patient's Name (0010,0010).
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Patient ID (0010,0020).
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Patient's Birth Date (0010,0030), as written.
+    pub fn birth_date(&self) -> Option<&str> {
+        self.birth_date.as_deref()
+    }
+
+    /// Accession Number (0008,0050).
+    pub fn accession(&self) -> Option<&str> {
+        self.accession.as_deref()
+    }
+
+    fn of(header: &Header<'_>) -> Self {
+        let text = |tag: Tag| header.text(tag);
+        Self {
+            name: text(tags::PATIENT_NAME),
+            id: text(tags::PATIENT_ID),
+            birth_date: text(tags::PATIENT_BIRTH_DATE),
+            accession: text(tags::ACCESSION_NUMBER),
+        }
+    }
+}
+
+impl std::fmt::Debug for PatientIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PatientIdentity(redacted)")
+    }
+}
+
+impl std::fmt::Display for PatientIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("redacted")
+    }
+}
+
+/// The identity in a DICOM file's header.
+///
+/// # Errors
+/// `UnknownFormat` where the bytes are not DICOM; otherwise as the structural check says.
+pub fn identity(bytes: &[u8]) -> Result<PatientIdentity, Refusal> {
+    if !is_dicom(bytes) {
+        return Err(Refusal::new(Code::UnknownFormat, "only DICOM files hold an identity"));
+    }
+    let structure = Structure::of(bytes)?;
+    Ok(PatientIdentity::of(&Header::of(&structure)?))
+}
+
+/// The patient's age in whole years: Patient's Age (0010,1010), or from birth date to study date.
+pub(super) fn age_years(header: &Header<'_>) -> Option<u32> {
+    let stated = header.text(tags::PATIENT_AGE).and_then(|age| stated_age(&age));
+    let dates = || {
+        let born = date(&header.text(tags::PATIENT_BIRTH_DATE)?)?;
+        let taken = header.text(tags::STUDY_DATE).or_else(|| header.text(tags::CONTENT_DATE))?;
+        years_between(born, date(&taken)?)
+    };
+    stated.or_else(dates).filter(|years| *years <= AGE_MAX_YEARS)
+}
+
+/// `081Y`, `018M`, `010W`, `003D` (PS3.5 AS), or plain years as some writers have it.
+fn stated_age(age: &str) -> Option<u32> {
+    let digits = age.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number = digits.trim().parse::<u32>().ok()?;
+    match age.get(digits.len()..)?.to_ascii_uppercase().as_str() {
+        "" | "Y" => Some(number),
+        "M" => Some(number / 12),
+        "W" => Some(number / 52),
+        "D" => Some(number / 365),
+        _ => None,
+    }
+}
+
+/// A date of eight digits, also in the old form with points, as (year, month, day).
+fn date(text: &str) -> Option<(u32, u32, u32)> {
+    let digits: String = text.chars().filter(|c| !matches!(c, '.' | '-')).collect();
+    if digits.len() != 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let part = |range: std::ops::Range<usize>| digits.get(range)?.parse::<u32>().ok();
+    let (year, month, day) = (part(0..4)?, part(4..6)?, part(6..8)?);
+    ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some((year, month, day))
+}
+
+fn years_between(born: (u32, u32, u32), taken: (u32, u32, u32)) -> Option<u32> {
+    let before_birthday = (taken.1, taken.2) < (born.1, born.2);
+    taken.0.checked_sub(born.0)?.checked_sub(u32::from(before_birthday))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_shows_nothing_of_itself() {
+        let someone = PatientIdentity {
+            name: Some("DOE^JANE".into()),
+            id: Some("4711".into()),
+            birth_date: Some("19700131".into()),
+            accession: Some("A0815".into()),
+        };
+        let shown = format!("{someone:?} {someone:#?} {someone}");
+        for part in ["DOE", "JANE", "4711", "1970", "A0815"] {
+            assert!(!shown.contains(part), "{shown}");
+        }
+        assert_eq!(someone.name(), Some("DOE^JANE"));
+    }
+
+    #[test]
+    fn an_age_is_read_in_each_unit_and_as_plain_years() {
+        for (text, years) in [
+            ("081Y", Some(81)),
+            ("81", Some(81)),
+            ("018M", Some(1)),
+            ("011M", Some(0)),
+            ("104W", Some(2)),
+            ("730D", Some(2)),
+            ("Y", None),
+            ("abc", None),
+            ("12X", None),
+            ("-5Y", None),
+        ] {
+            assert_eq!(stated_age(text), years, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_year_is_complete_on_the_birthday() {
+        for (born, taken, years) in [
+            ("20000615", "20160614", Some(15)),
+            ("20000615", "20160615", Some(16)),
+            ("2000.06.15", "2016-06-16", Some(16)),
+            ("20160615", "20000615", None),
+        ] {
+            assert_eq!(years_between(date(born).unwrap(), date(taken).unwrap()), years);
+        }
+        for broken in ["", "2000", "20001315", "2000061a", "20000600"] {
+            assert_eq!(date(broken), None, "{broken}");
+        }
+    }
+}
