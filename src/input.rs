@@ -30,10 +30,8 @@ pub fn steps(film: &Grey, spec: &InputSpec) -> Vec<Step> {
     let InputSpec { size, detail, mean, std } = *spec;
     let along = |from: usize| if from > detail { "area mean" } else { "bilinear" };
     let (w, h) = (film.width(), film.height());
-    let mut steps = vec![Step::new(
-        "reduce",
-        format!("{w} x {h} to {detail} x {detail} px, columns by {}, rows by {}", along(w), along(h)),
-    )];
+    let mut steps =
+        vec![Step::new("reduce", format!("{w} x {h} to {detail} x {detail} px, columns by {}, rows by {}", along(w), along(h)))];
     if size != detail {
         steps.push(Step::new("enlarge", format!("{detail} to {size} px, bilinear")));
     }

@@ -9,9 +9,7 @@ mod unpack;
 
 pub use bundle::{Bundle, BundleError, MANIFEST_FILE};
 pub use declared::{Declared, check_shapes, declared};
-pub use manifest::{
-    FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, sha256_hex,
-};
+pub use manifest::{FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, sha256_hex};
 pub use probe::{Probe, ProbeError};
 pub use session::{Activations, ModelError, Session};
 pub use unpack::{UnpackError, dequantize_weights};

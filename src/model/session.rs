@@ -173,7 +173,9 @@ impl Head {
         let (findings, channels) = (manifest.findings.len(), manifest.output.feature_channels);
         let dims: Vec<usize> = tensor.dims.iter().filter_map(|d| usize::try_from(*d).ok()).collect();
         if !transposed || dims != [findings, channels] {
-            return Err(format!("its head has weights {dims:?} (transB {transposed}), needed are [{findings}, {channels}] with transB"));
+            return Err(format!(
+                "its head has weights {dims:?} (transB {transposed}), needed are [{findings}, {channels}] with transB"
+            ));
         }
         let weights = floats(tensor);
         if weights.len() != findings * channels {

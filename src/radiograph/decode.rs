@@ -40,7 +40,6 @@ pub(super) struct Decoded {
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) samples: Samples,
-    pub(super) counts: Vec<u32>,
     pub(super) sign: Sign,
     pub(super) modality: Modality,
     pub(super) voi: Voi,
@@ -54,7 +53,7 @@ impl Decoded {
     /// `BlankFilm` where nothing is to be seen, `DamagedFile` where samples and sides disagree.
     pub(super) fn film(self, facts: Facts, steps: Vec<Step>) -> Result<Radiograph, Refusal> {
         let tone = tone::table(&self.samples, self.sign, &self.modality, &self.voi, self.polarity);
-        let spread = contrast(&self.counts, &tone);
+        let spread = contrast(&tone::histogram(&self.samples), &tone);
         if spread < BLANK_SPREAD {
             let detail = format!(
                 "the greys between the darkest and the brightest hundredth span {spread:.4}, needed are {BLANK_SPREAD:.4}"

@@ -5,6 +5,7 @@
 
 use super::decode::Decoded;
 use super::dicom_pixels::{self, PixelCoding, syntax_name};
+use super::grey::Samples;
 use super::header::{Header, chinese, named, quoted};
 use super::layout::{Layout, Photometric, Sign};
 use super::precheck::{PixelData, Structure};
@@ -29,10 +30,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     let voi = luts::voi(&header, &layout)?;
     let samples = dicom_pixels::samples(&structure, &layout, coding)?;
 
-    let counts = tone::histogram(&samples);
     let (voi, voi_step) = match voi {
         Some(stated) => stated,
-        None => range_of(&header, &layout, &modality.0, &counts)?,
+        None => range_of(&header, &layout, &modality.0, &samples)?,
     };
     let (polarity, polarity_step) = polarity(&header, layout.photometric);
     let steps = vec![
@@ -42,16 +42,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
         Step::new("polarity", polarity_step),
     ];
     let facts = facts(&header, &structure, &layout);
-    let decoded = Decoded {
-        width: layout.columns,
-        height: layout.rows,
-        samples,
-        counts,
-        sign: layout.sign,
-        modality: modality.0,
-        voi,
-        polarity,
-    };
+    let decoded =
+        Decoded { width: layout.columns, height: layout.rows, samples, sign: layout.sign, modality: modality.0, voi, polarity };
     decoded.film(facts, steps)
 }
 
@@ -81,7 +73,7 @@ fn one_frame(header: &Header<'_>) -> Result<(), Refusal> {
 }
 
 /// Without a window: all that eight bits can hold, or from the film's lowest to its highest value.
-fn range_of(header: &Header<'_>, layout: &Layout, modality: &Modality, counts: &[u32]) -> Result<(Voi, String), Refusal> {
+fn range_of(header: &Header<'_>, layout: &Layout, modality: &Modality, samples: &Samples) -> Result<(Voi, String), Refusal> {
     if layout.bits_stored <= 8 {
         let (low, high) = tone::stored_range(layout.bits_stored, layout.sign, modality).unwrap_or_default();
         let step = format!("no window in the header: full range of {} stored bits, {low} to {high}", layout.bits_stored);
@@ -89,7 +81,7 @@ fn range_of(header: &Header<'_>, layout: &Layout, modality: &Modality, counts: &
     }
     let padding = luts::padding(header, layout)?;
     let left_out = |stored: f64| padding.is_some_and(|(low, high)| (low..=high).contains(&stored));
-    let Some((low, high)) = tone::film_range(counts, layout.sign, modality, left_out) else {
+    let Some((low, high)) = tone::film_range(samples, layout.sign, modality, left_out) else {
         let detail = format!("every pixel has {}", named(tags::PIXEL_PADDING_VALUE));
         return Err(Refusal::new(Code::BlankFilm, detail));
     };

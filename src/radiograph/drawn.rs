@@ -9,8 +9,8 @@
 //! film's own aspect ratio. The heart points to the viewer's right.
 
 mod dice;
-mod png;
 mod not_a_chest;
+mod png;
 
 pub use dice::Dice;
 pub use not_a_chest::NotAChest;

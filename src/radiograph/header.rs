@@ -34,7 +34,7 @@ impl Header<'static> {
             Encoding::ExplicitLittle => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
             Encoding::ExplicitBig => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
         };
-        let object = contained("data set", || InMemDicomObject::read_dataset_with_ts(structure.header(), &syntax))?;
+        let object = contained("data set", || InMemDicomObject::read_dataset_with_ts(&*structure.header(), &syntax))?;
         // The reader's own message may quote a value, and the value may be a name.
         let object =
             object.map_err(|_| Refusal::new(Code::DamagedFile, "an element of the data set cannot be read as its VR says"))?;

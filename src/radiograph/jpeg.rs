@@ -21,7 +21,12 @@ pub(super) struct Frame {
     pub(super) components: u8,
     /// Scans of the picture.
     scans: usize,
+    /// Most pixels that a byte of its data can code.
+    pixels_a_byte: u64,
 }
+
+/// Bytes that tiny pictures may fall short of the bound on their pixels.
+const SLACK_BYTES: u64 = 64;
 
 impl Frame {
     /// Walks the markers from start to end of image.
@@ -34,7 +39,7 @@ impl Frame {
         }
         let mut at = 2_usize;
         let mut frame: Option<Self> = None;
-        let mut scans = 0_usize;
+        let (mut scans, mut coded) = (0_usize, 0_usize);
         loop {
             let (marker, behind) = next_marker(bytes, at)?;
             at = behind;
@@ -47,7 +52,9 @@ impl Frame {
             let (payload, end) = segment(bytes, at)?;
             at = end;
             match marker {
-                0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF if frame.is_none() => frame = Some(Self::sof(payload)?),
+                0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF if frame.is_none() => {
+                    frame = Some(Self::sof(marker, payload)?);
+                }
                 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                     return Err(damaged("the JPEG data hold more than one picture"));
                 }
@@ -57,7 +64,9 @@ impl Frame {
                         let detail = format!("the JPEG data have more than {JPEG_SCANS_MAX} scans, the most allowed");
                         return Err(Refusal::new(Code::TooLarge, detail));
                     }
-                    at = behind_scan(bytes, at)?;
+                    let behind = behind_scan(bytes, at)?;
+                    coded += behind - at;
+                    at = behind;
                 }
                 _ => {}
             }
@@ -66,15 +75,37 @@ impl Frame {
         if scans == 0 {
             return Err(damaged("the JPEG data have no scan"));
         }
+        frame.fits_into(coded)?;
         Ok(Self { scans, ..frame })
     }
 
-    fn sof(payload: &[u8]) -> Result<Self, Refusal> {
+    /// A frame header. A block of 64 pixels takes two bits at least, in progressive scans one, a
+    /// lossless pixel one; where there are several channels the first may be subsampled four times.
+    fn sof(marker: u8, payload: &[u8]) -> Result<Self, Refusal> {
         let Some([precision, r0, r1, c0, c1, components]) = payload.first_chunk::<6>().copied() else {
             return Err(damaged("the JPEG frame header is too short"));
         };
         let (rows, columns) = (u16::from_be_bytes([r0, r1]), u16::from_be_bytes([c0, c1]));
-        Ok(Self { precision, rows, columns, components, scans: 0 })
+        let densest = match marker {
+            0xC3 => 8,
+            0xC0 | 0xC1 => 64 * 8 / 2,
+            _ => 64 * 8,
+        };
+        let pixels_a_byte = if components == 1 { densest } else { densest * 4 };
+        Ok(Self { precision, rows, columns, components, scans: 0, pixels_a_byte })
+    }
+
+    /// Whether so few bytes can hold the picture: a decoder would fill the rest with grey.
+    fn fits_into(&self, bytes: usize) -> Result<(), Refusal> {
+        let (rows, columns) = (u64::from(self.rows), u64::from(self.columns));
+        let held = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(SLACK_BYTES).saturating_mul(self.pixels_a_byte);
+        if rows * columns > held {
+            return Err(Refusal::new(
+                Code::DamagedFile,
+                format!("the JPEG data claim {columns} x {rows} pixels, {bytes} coded bytes cannot hold them"),
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use super::layout::{Layout, Sign};
 use super::refusal::{Code, Refusal};
 use crate::limits::{JPEG2000_BOOKS_BYTES_MAX, JPEG2000_PIXELS_MAX, JPEG2000_TILES_MAX};
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+use std::borrow::Cow;
 
 /// Book-keeping of a code-block and of each of its layers, bytes, rounded up from the decoder's structures.
 const BLOCK_BYTES: u64 = 128;
@@ -37,7 +38,8 @@ struct Codestream {
 /// limits, `UnsupportedEncoding` for features that films do not use.
 pub(super) fn decode(data: &[u8], layout: &Layout) -> Result<Raw, Refusal> {
     let stream = codestream(data)?;
-    let head = Codestream::of(stream, layout)?;
+    let (head, open) = Codestream::of(stream, layout)?;
+    let stream = &*closed(stream, open);
     let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
     contained("JPEG 2000", || {
         let image = Image::new(stream, &settings).map_err(|_| damaged("the JPEG 2000 header cannot be read"))?;
@@ -69,8 +71,23 @@ fn codestream(data: &[u8]) -> Result<&[u8], Refusal> {
     Err(damaged("the JPEG 2000 data hold no codestream"))
 }
 
+/// Where the length of the last tile-part stands if it was left open, and what it is.
+type OpenLength = Option<(usize, u32)>;
+
+/// The codestream with every length filled in: the strict decoder, which alone notices missing
+/// packets, does not take an open one.
+fn closed(stream: &[u8], open: OpenLength) -> Cow<'_, [u8]> {
+    let mut stream = Cow::Borrowed(stream);
+    if let Some((at, length)) = open {
+        for (to, from) in stream.to_mut().iter_mut().skip(at).zip(length.to_be_bytes()) {
+            *to = from;
+        }
+    }
+    stream
+}
+
 impl Codestream {
-    fn of(stream: &[u8], layout: &Layout) -> Result<Self, Refusal> {
+    fn of(stream: &[u8], layout: &Layout) -> Result<(Self, OpenLength), Refusal> {
         let siz = stream.get(4..).and_then(segment).ok_or_else(|| damaged("the JPEG 2000 header ends early"))?.0;
         let head = Self::siz(siz).ok_or_else(|| damaged("the JPEG 2000 size marker is not valid"))?;
         head.agrees_with(layout)?;
@@ -102,8 +119,8 @@ impl Codestream {
         if !coded {
             return Err(damaged("the JPEG 2000 header has no coding style"));
         }
-        tile_parts(stream.get(at..).unwrap_or_default())?;
-        Ok(head)
+        let open = tile_parts(stream, at)?;
+        Ok((head, open))
     }
 
     /// The SIZ marker's payload (A.5.1).
@@ -195,26 +212,31 @@ impl Codestream {
     }
 }
 
-/// Walks the tile-parts: none may change the coding style that was bounded, and the last must be
-/// followed by the end-of-codestream marker.
-fn tile_parts(stream: &[u8]) -> Result<(), Refusal> {
+/// Walks the tile-parts from `start`: none may change the coding style that was bounded, and the last
+/// must be followed by the end-of-codestream marker.
+fn tile_parts(stream: &[u8], start: usize) -> Result<OpenLength, Refusal> {
     let cut = || damaged("the JPEG 2000 data end before the end-of-codestream marker");
-    let mut rest = stream;
+    let (mut at, mut open) = (start, None);
     loop {
+        let rest = stream.get(at..).ok_or_else(cut)?;
         match rest.first_chunk::<2>() {
-            Some([0xFF, 0xD9]) => return Ok(()),
-            Some([0xFF, 0x90]) => {}
+            Some([0xFF, 0xD9]) => return Ok(open),
+            Some([0xFF, 0x90]) if open.is_none() => {}
             _ => return Err(cut()),
         }
-        let length = rest.get(6..).and_then(<[u8]>::first_chunk::<4>).map(|four| u32::from_be_bytes(*four)).ok_or_else(cut)?;
-        let length = match usize::try_from(length).map_err(|_| cut())? {
+        let claimed = rest.get(6..).and_then(<[u8]>::first_chunk::<4>).map(|four| u32::from_be_bytes(*four)).ok_or_else(cut)?;
+        let length = match claimed {
             // The last tile-part may leave its length open: it runs to the end marker.
-            0 => rest.windows(2).rposition(|two| two == [0xFF, 0xD9]).ok_or_else(cut)?,
-            length => length,
+            0 => {
+                let end = rest.windows(2).rposition(|two| two == [0xFF, 0xD9]).ok_or_else(cut)?;
+                open = Some((at + 6, u32::try_from(end).map_err(|_| cut())?));
+                end
+            }
+            _ => usize::try_from(claimed).map_err(|_| cut())?,
         };
-        let (part, behind) = rest.split_at_checked(length).ok_or_else(cut)?;
+        let part = rest.get(..length).ok_or_else(cut)?;
         part_header(part.get(12..).ok_or_else(cut)?)?;
-        rest = behind;
+        at += length;
     }
 }
 

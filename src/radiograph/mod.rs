@@ -11,6 +11,7 @@ mod contained;
 mod decode;
 mod dicom;
 mod dicom_pixels;
+mod dicom_walk;
 pub mod drawn;
 pub mod gate;
 mod grey;

@@ -72,10 +72,9 @@ pub(super) fn decode(bytes: &[u8], format: Format) -> Result<Radiograph, Refusal
     let Picture { width: columns, height: rows, colour, bytes: stored, orientation } = picture;
     let samples = grey(colour, stored)?;
     let (samples, (width, height)) = orientation::upright(samples, (columns, rows), orientation);
-    let counts = tone::histogram(&samples);
     let modality = Modality::Rescale { slope: 1.0, intercept: 0.0 };
     let bits: u16 = if matches!(samples, Samples::U8(_)) { 8 } else { 16 };
-    let (voi, voi_step) = range(bits, &counts, &modality);
+    let (voi, voi_step) = range(bits, &samples, &modality);
     let polarity = match structure.whiteness {
         Whiteness::Highest => "as stored, the highest value is white",
         Whiteness::Lowest => "PhotometricInterpretation WhiteIsZero: inverted while decoding",
@@ -88,16 +87,15 @@ pub(super) fn decode(bytes: &[u8], format: Format) -> Result<Radiograph, Refusal
     steps.push(Step::new("voi_lut", voi_step));
     steps.push(Step::new("polarity", polarity));
     let facts = Facts { format: format.name(), columns, rows, bits, ..Facts::default() };
-    Decoded { width, height, samples, counts, sign: Sign::Unsigned, modality, voi, polarity: Polarity::AsStored }
-        .film(facts, steps)
+    Decoded { width, height, samples, sign: Sign::Unsigned, modality, voi, polarity: Polarity::AsStored }.film(facts, steps)
 }
 
 /// Eight bits keep their full range; sixteen are stretched over the film's own.
-fn range(bits: u16, counts: &[u32], modality: &Modality) -> (Voi, String) {
+fn range(bits: u16, samples: &Samples, modality: &Modality) -> (Voi, String) {
     if bits == 8 {
         return (Voi::Range { low: 0.0, high: 255.0 }, "full range of 8 bits, 0 to 255".to_owned());
     }
-    let (low, high) = tone::film_range(counts, Sign::Unsigned, modality, |_| false).unwrap_or_default();
+    let (low, high) = tone::film_range(samples, Sign::Unsigned, modality, |_| false).unwrap_or_default();
     (Voi::Range { low, high }, format!("16 bits without a window: minimum {low} to maximum {high} of the film"))
 }
 

@@ -12,8 +12,6 @@ use crate::limits::{PNG_CHUNKS_MAX, TIFF_DIRECTORIES_MAX};
 const DEFLATE_EXPANSION_MAX: u64 = 1_040;
 /// Most bytes that one byte of a TIFF strip yields: a 12-bit code of LZW stands for up to 3,840.
 const TIFF_EXPANSION_MAX: u64 = 2_600;
-/// Most pixels that one byte of JPEG yields: a block of 64 pixels takes a bit at least, chroma subsampled four times.
-const JPEG_PIXELS_A_BYTE_MAX: u64 = 2_048;
 /// Bytes that a file may fall short of its expansion: headers of tiny pictures.
 const SLACK_BYTES: u64 = 4_096;
 
@@ -62,7 +60,8 @@ impl Structure {
         let (needed, expansion) = match self.format {
             // A palette or fewer bits may yield up to 64 times its stored bytes: a bit becomes RGBA of 16 bits.
             Format::Png => (pixels / 8, DEFLATE_EXPANSION_MAX),
-            Format::Jpeg => (pixels, JPEG_PIXELS_A_BYTE_MAX),
+            // The walk over its markers has compared them.
+            Format::Jpeg => return Ok(()),
             Format::Tiff => (decoded, TIFF_EXPANSION_MAX),
         };
         if needed > held.saturating_mul(expansion).saturating_add(SLACK_BYTES) {

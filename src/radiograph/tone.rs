@@ -131,40 +131,50 @@ pub(super) fn table(samples: &Samples, sign: Sign, modality: &Modality, voi: &Vo
         .collect()
 }
 
-/// How often each level occurs.
-pub(super) fn histogram(samples: &Samples) -> Vec<u32> {
-    // Neighbours are often equal: two counters in turn keep one from waiting for the other.
-    let mut even = vec![0_u32; samples.levels()];
-    let mut odd = even.clone();
-    match samples {
-        Samples::U8(v) => count(v, &mut even, &mut odd),
-        Samples::U16(v) => count(v, &mut even, &mut odd),
-    }
-    for (a, b) in even.iter_mut().zip(odd) {
-        *a += b;
-    }
-    even
-}
+/// Samples that a histogram looks at: enough for a hundredth of a film, few enough to cost nothing.
+const HISTOGRAM_SAMPLES: usize = 500_000;
 
-fn count<T: Copy + Into<usize>>(values: &[T], even: &mut [u32], odd: &mut [u32]) {
-    let (pairs, rest) = values.as_chunks::<2>();
-    let add = |counters: &mut [u32], value: T| {
-        if let Some(n) = counters.get_mut(value.into()) {
+/// How often each level occurs, among samples evenly spread over the film.
+pub(super) fn histogram(samples: &Samples) -> Vec<u32> {
+    // An odd step does not follow the columns of a film of even width.
+    let step = (samples.len() / HISTOGRAM_SAMPLES) | 1;
+    let mut counts = vec![0_u32; samples.levels()];
+    let mut add = |level: usize| {
+        if let Some(n) = counts.get_mut(level) {
             *n += 1;
         }
     };
-    for [a, b] in pairs {
-        add(even, *a);
-        add(odd, *b);
+    match samples {
+        Samples::U8(v) => v.iter().step_by(step).for_each(|s| add(usize::from(*s))),
+        Samples::U16(v) => v.iter().step_by(step).for_each(|s| add(usize::from(*s))),
     }
-    for a in rest {
-        add(even, *a);
+    counts
+}
+
+/// Which levels occur at all.
+fn seen(samples: &Samples) -> Vec<bool> {
+    let mut seen = vec![false; samples.levels()];
+    let mut mark = |level: usize| {
+        if let Some(flag) = seen.get_mut(level) {
+            *flag = true;
+        }
+    };
+    match samples {
+        Samples::U8(v) => v.iter().for_each(|s| mark(usize::from(*s))),
+        Samples::U16(v) => v.iter().for_each(|s| mark(usize::from(*s))),
     }
+    seen
 }
 
 /// Lowest and highest modality value among levels that occur and are not left out; `None` if there is none.
-pub(super) fn film_range(counts: &[u32], sign: Sign, modality: &Modality, leave_out: impl Fn(f64) -> bool) -> Option<(f64, f64)> {
-    let values = counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(level, _)| stored_value(level, sign));
+pub(super) fn film_range(
+    samples: &Samples,
+    sign: Sign,
+    modality: &Modality,
+    leave_out: impl Fn(f64) -> bool,
+) -> Option<(f64, f64)> {
+    let seen = seen(samples);
+    let values = seen.iter().enumerate().filter(|(_, seen)| **seen).map(|(level, _)| stored_value(level, sign));
     range(values.filter(|stored| !leave_out(*stored)).map(|stored| modality.value(stored)))
 }
 
@@ -248,10 +258,9 @@ mod tests {
     fn the_range_of_a_film_leaves_padding_out() {
         let samples = Samples::U16(vec![0, 32_768 + 5, 32_768 + 5, 32_768 + 90]);
         let identity = Modality::Rescale { slope: 2.0, intercept: 1.0 };
-        let counts = histogram(&samples);
         let padding = |v: f64| v == -32_768.0;
-        assert_eq!(film_range(&counts, Sign::Signed, &identity, padding), Some((11.0, 181.0)));
-        assert_eq!(film_range(&counts, Sign::Signed, &identity, |_| true), None);
+        assert_eq!(film_range(&samples, Sign::Signed, &identity, padding), Some((11.0, 181.0)));
+        assert_eq!(film_range(&samples, Sign::Signed, &identity, |_| true), None);
         assert_eq!(stored_range(8, Sign::Unsigned, &identity), Some((1.0, 511.0)));
         assert_eq!(stored_range(12, Sign::Signed, &identity), Some((-4095.0, 4095.0)));
     }

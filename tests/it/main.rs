@@ -1,10 +1,14 @@
 //! The promises of chexbox, a module each. One binary, so that linking happens once.
 
 mod data;
+mod decoding;
+mod dicom_file;
+mod hostile;
 mod layers;
 mod models;
 mod parity;
 mod pictures;
+mod public_files;
 mod reading;
 mod real;
 mod run;
