@@ -58,6 +58,7 @@ fn embed() -> Result<(), String> {
     code.push_str("];\n");
     let out = PathBuf::from(env::var("OUT_DIR").map_err(|e| e.to_string())?).join("embedded_models.rs");
     fs::write(&out, code).map_err(|e| format!("{}: {e}", out.display()))?;
+    check_gate(&root.join("models/gate"))?;
     println!("cargo:rustc-env=CHEXBOX_TRACT_VERSION={}", tract_version(&root)?);
     Ok(())
 }
@@ -89,6 +90,23 @@ fn check(folder: &Path) -> Result<Manifest, String> {
     declared::check_shapes(&onnx, manifest.input.size, manifest.findings.len(), output.feature_channels, output.feature_side)
         .map_err(|why| format!("{}: {why}", manifest.file.name))?;
     Ok(manifest)
+}
+
+/// The pixel gate's weights against its manifest: the film's path relies on them.
+fn check_gate(folder: &Path) -> Result<(), String> {
+    #[derive(serde::Deserialize)]
+    struct Gate {
+        file: FileSpec,
+    }
+    let fail = |why: String| format!("{}: {why}", folder.display());
+    let read = |name: &str| {
+        let path = folder.join(name);
+        println!("cargo:rerun-if-changed={}", path.display());
+        fs::read(&path).map_err(|e| fail(format!("{name}: {e}")))
+    };
+    let text = String::from_utf8(read("gate.toml")?).map_err(|e| fail(format!("gate.toml: {e}")))?;
+    let gate: Gate = toml::from_str(&text).map_err(|e| fail(format!("gate.toml: {e}")))?;
+    Manifest::check_file(&gate.file, &read(&gate.file.name)?).map_err(|e| fail(e.to_string()))
 }
 
 /// The version of tract that the lock file pins: it stands in every record's provenance.

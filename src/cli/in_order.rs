@@ -84,7 +84,11 @@ mod tests {
                     thread::sleep(std::time::Duration::from_millis(if i == 0 { 5 } else { 0 }));
                     i * i
                 };
-                in_order(count, threads, slow_first, |r| Ok::<_, ()>(seen.push(r))).unwrap();
+                let collect = |r| {
+                    seen.push(r);
+                    Ok::<_, ()>(())
+                };
+                in_order(count, threads, slow_first, collect).unwrap();
                 assert_eq!(seen, (0..count).map(|i| i * i).collect::<Vec<_>>());
             }
         }

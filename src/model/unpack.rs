@@ -223,7 +223,9 @@ mod tests {
 
     #[test]
     fn weights_are_unpacked_along_their_axis_and_the_packed_ones_are_gone() {
-        let cases: [(i64, &[f32], Option<Vec<u8>>, [f32; 6]); 4] = [
+        // Axis, scales, zero points, unpacked weights.
+        type Case = (i64, &'static [f32], Option<Vec<u8>>, [f32; 6]);
+        let cases: [Case; 4] = [
             (0, &[1.0, 10.0], Some(vec![0, 0]), [1., 2., 3., -10., -20., -30.]),
             (1, &[1.0, 10.0, 100.0], None, [1., 20., 300., -1., -20., -300.]),
             (-2, &[1.0, 10.0], Some(vec![1, 255]), [0., 1., 2., 0., -10., -20.]),

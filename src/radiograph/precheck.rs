@@ -146,7 +146,7 @@ fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::new(Code::InternalFault, "the codec of deflated data sets is missing"));
     };
     let held = u64::try_from(deflated.len()).unwrap_or(u64::MAX);
-    let most = held.saturating_mul(INFLATION_MAX).max(INFLATION_FREE_BYTES).min(DICOM_INFLATED_BYTES_MAX);
+    let most = held.saturating_mul(INFLATION_MAX).clamp(INFLATION_FREE_BYTES, DICOM_INFLATED_BYTES_MAX);
     let mut inflated = Vec::new();
     let source: Box<dyn Read + '_> = Box::new(deflated);
     adapter

@@ -184,8 +184,8 @@ fn part_of(split: &str, patient: &str) -> Result<Part, String> {
     match split {
         "val" => Ok(Part::Val),
         "test" => Ok(Part::Test),
-        "train" | "" if hash(patient, "test") % TEST_ONE_IN == 0 => Ok(Part::Test),
-        "" if hash(patient, "val") % VAL_ONE_IN == 0 => Ok(Part::Val),
+        "train" | "" if hash(patient, "test").is_multiple_of(TEST_ONE_IN) => Ok(Part::Test),
+        "" if hash(patient, "val").is_multiple_of(VAL_ONE_IN) => Ok(Part::Val),
         "train" | "" => Ok(Part::Train),
         other => Err(format!("split is {other}, allowed are train, val and test")),
     }

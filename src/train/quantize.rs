@@ -34,7 +34,8 @@ pub fn quantize(model: &ModelProto) -> Result<ModelProto, TrainError> {
 /// int8 values, scales and zero points of a weight [O, ...]; value = scale[o] * int8, scale = largest magnitude / 127.
 fn split(weight: &TensorProto, names: &[String; 3]) -> Result<[TensorProto; 3], TrainError> {
     let values: Vec<f32> = weight.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    let channels = weight.dims.first().and_then(|d| usize::try_from(*d).ok()).filter(|c| *c > 0 && values.len() % c == 0);
+    let channels =
+        weight.dims.first().and_then(|d| usize::try_from(*d).ok()).filter(|c| *c > 0 && values.len().is_multiple_of(*c));
     let channels = channels.ok_or_else(|| TrainError::Run(format!("{}: shape {:?}", weight.name, weight.dims)))?;
     if values.iter().any(|v| !v.is_finite()) {
         return Err(TrainError::Run(format!("{} holds a value that is not finite", weight.name)));
