@@ -67,9 +67,9 @@ pub struct TrainArgs {
     /// What convolutions compute in; f32 is faster on processors without matrix tiles
     #[arg(long, value_enum, default_value_t = In::F32)]
     precision: In,
-    /// Train a tiny network on drawn films, interrupt it, go on and export: checks the machinery in seconds
-    #[arg(long)]
-    smoke: bool,
+    /// Train a tiny network on drawn films, interrupt it, go on and export into DIR: checks the machinery in seconds
+    #[arg(long, value_name = "DIR")]
+    smoke: Option<PathBuf>,
 }
 
 /// What a run learns from.
@@ -129,8 +129,7 @@ pub fn run(args: TrainArgs) -> Result<(), String> {
     }
     let done = match &args.step {
         Some(TrainStep::Export(export)) => run_export(export),
-        None if args.smoke => run_smoke(),
-        None => train(&args),
+        None => args.smoke.as_deref().map_or_else(|| train(&args), run_smoke),
     };
     done.map_err(|e| e.to_string())
 }
@@ -187,11 +186,10 @@ fn run_export(args: &ExportArgs) -> Result<(), TrainError> {
     Ok(())
 }
 
-fn run_smoke() -> Result<(), TrainError> {
-    let folder = std::env::temp_dir().join(format!("chexbox-train-smoke-{}", std::process::id()));
-    let exported = smoke(&folder, &mut Bar::new())?;
+fn run_smoke(folder: &Path) -> Result<(), TrainError> {
+    let exported = smoke(folder, &mut Bar::new())?;
     say(&exported, &folder.join("bundle"));
-    std::fs::remove_dir_all(&folder).map_err(|e| TrainError::file(&folder, e))
+    Ok(())
 }
 
 fn say(exported: &Exported, out: &Path) {
