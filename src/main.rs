@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     match line.verb.run() {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("chexbox: {error}");
+            cli::say(&format!("chexbox: {error}"));
             cli::Exit::CannotRun.into()
         }
     }

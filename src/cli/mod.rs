@@ -12,6 +12,9 @@ mod test_film;
 #[cfg(feature = "train")]
 mod train;
 
+use output::print;
+pub use output::say;
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 

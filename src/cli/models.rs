@@ -1,6 +1,6 @@
 //! `chexbox models`: what the binary, or a folder, can find, and where its operating points lie.
 
-use super::{Exit, Failure, load};
+use super::{Exit, Failure, load, print};
 use chexbox::model::Bundle;
 
 /// Options of `models`.
@@ -16,25 +16,22 @@ pub struct ModelsArgs {
 /// # Errors
 /// A sentence, if a model is not accepted.
 pub fn run(args: &ModelsArgs) -> Result<Exit, Failure> {
-    for bundle in load::bundles(&args.model)? {
-        print(&bundle);
-    }
+    let text: String = load::bundles(&args.model)?.iter().map(describe).collect();
+    print(text.as_bytes())?;
     Ok(Exit::Done)
 }
 
-fn print(bundle: &Bundle) {
+fn describe(bundle: &Bundle) -> String {
     let m = bundle.manifest();
-    println!("{} {}  {} / {}", m.name, m.version, m.title_en, m.title_zh);
-    println!("  sha256 {}  {} bytes", m.file.sha256, m.file.bytes);
-    println!(
-        "  input {0} x {0} px, detail {1} px; patients of {2} years and over",
-        m.input.size, m.input.detail, m.intended_use.minimum_age_years
-    );
-    for f in &m.findings {
-        match f.operating {
-            Some(o) => println!("  {:<34} {:<8} operating point {:.3}", f.id, f.variable, o.threshold),
-            None => println!("  {:<34} {:<8} not trained / 未训练", f.id, f.variable),
-        }
-    }
-    println!();
+    let (size, detail, age) = (m.input.size, m.input.detail, m.intended_use.minimum_age_years);
+    let mut lines = vec![
+        format!("{} {}  {} / {}", m.name, m.version, m.title_en, m.title_zh),
+        format!("  sha256 {}  {} bytes", m.file.sha256, m.file.bytes),
+        format!("  input {size} x {size} px, detail {detail} px; patients of {age} years and over"),
+    ];
+    lines.extend(m.findings.iter().map(|f| match f.operating {
+        Some(o) => format!("  {:<34} {:<8} operating point {:.3}", f.id, f.variable, o.threshold),
+        None => format!("  {:<34} {:<8} not trained / 未训练", f.id, f.variable),
+    }));
+    lines.join("\n") + "\n\n"
 }

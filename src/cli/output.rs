@@ -39,7 +39,7 @@ pub struct Printer {
     read: usize,
     refused: usize,
     positive: usize,
-    /// The reader of our output went away (`| head`): nothing more is printed, and that is no failure.
+    /// Nobody reads our output any more.
     closed: bool,
 }
 
@@ -100,7 +100,7 @@ impl Printer {
 
     /// A line for people beside the output.
     pub fn note(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| say(text));
     }
 
     /// Prints one film.
@@ -136,26 +136,20 @@ impl Printer {
             let (films, read, refused, positive) = (self.films, self.read, self.refused, self.positive);
             let seconds = self.begun.elapsed().as_secs_f64();
             let rate = films as f64 / seconds;
-            eprintln!(
-                "{}",
-                match self.lang {
-                    Lang::En => format!(
-                        "{films} films: {read} read, {refused} refused, {positive} positive findings; {seconds:.1} s, {rate:.1} films/s"
-                    ),
-                    Lang::Zh => format!(
-                        "{films} 张胸片：读取 {read}，拒绝 {refused}，阳性所见 {positive}；{seconds:.1} 秒，每秒 {rate:.1} 张"
-                    ),
-                }
-            );
+            say(&match self.lang {
+                Lang::En => format!(
+                    "{films} films: {read} read, {refused} refused, {positive} positive findings; {seconds:.1} s, {rate:.1} films/s"
+                ),
+                Lang::Zh => format!(
+                    "{films} 张胸片：读取 {read}，拒绝 {refused}，阳性所见 {positive}；{seconds:.1} 秒，每秒 {rate:.1} 张"
+                ),
+            });
         }
         if hidden > 0 {
-            eprintln!(
-                "{}",
-                match self.lang {
-                    Lang::En => format!("{hidden} hidden files (names with a leading dot) were not read"),
-                    Lang::Zh => format!("未读取 {hidden} 个隐藏文件（文件名以点开头）"),
-                }
-            );
+            say(&match self.lang {
+                Lang::En => format!("{hidden} hidden files (names with a leading dot) were not read"),
+                Lang::Zh => format!("未读取 {hidden} 个隐藏文件（文件名以点开头）"),
+            });
         }
         Ok(if self.refused > 0 { Exit::SomeRefused } else { Exit::Done })
     }
@@ -164,11 +158,35 @@ impl Printer {
         if self.closed {
             return Ok(());
         }
-        let mut out = std::io::stdout().lock();
-        match self.bar.suspend(|| out.write_all(text).and_then(|()| out.flush())) {
-            Err(e) if e.kind() == ErrorKind::BrokenPipe => self.closed = true,
-            result => result.map_err(|e| format!("standard output cannot be written: {e}"))?,
-        }
+        self.closed = self.bar.suspend(|| print(text))? == Reader::Gone;
         Ok(())
     }
+}
+
+/// Whether somebody still reads our standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as we know.
+    There,
+    /// It closed the pipe (`| head`); there is nobody to print for, and that is no failure.
+    Gone,
+}
+
+/// Writes to standard output.
+///
+/// # Errors
+/// A sentence, if it cannot be written for another reason than that nobody reads it.
+pub fn print(text: &[u8]) -> Result<Reader, Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(e) => Err(format!("standard output cannot be written: {e}").into()),
+    }
+}
+
+/// A line on standard error; unlike `eprintln!` it does not panic where nobody reads it any more.
+pub fn say(text: &str) {
+    // There is no place left to report to.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

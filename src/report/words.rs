@@ -43,7 +43,7 @@ texts! {
     /// Mark of a heat map whose finding is not positive.
     BELOW = "below operating point", "低于判定阈值";
     /// No finding is positive.
-    NOTHING_POSITIVE = "No finding at or above its operating point", "没有征象达到判定阈值";
+    NOTHING_POSITIVE = "No finding at or above its operating point (does not mean normal)", "没有征象达到判定阈值（不等于正常）";
     /// Findings without a number.
     UNAVAILABLE = "Unavailable (untrained)", "不可用（未训练）";
     /// Pixels, after columns and rows.
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn counts_are_sentences_in_both_languages() {
-        assert_eq!(positive_count(0, 11, Lang::En), "No finding at or above its operating point");
+        assert_eq!(positive_count(0, 11, Lang::En), "No finding at or above its operating point (does not mean normal)");
         assert_eq!(positive_count(1, 11, Lang::En), "1 finding of 11 at or above its operating point");
         assert_eq!(positive_count(3, 11, Lang::En), "3 findings of 11 at or above their operating point");
         assert_eq!(positive_count(3, 11, Lang::Zh), "11 项征象中 3 项达到判定阈值");

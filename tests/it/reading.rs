@@ -325,3 +325,21 @@ fn a_thousand_films_keep_resident_memory_under_300_mb() {
     assert_eq!(text.lines().filter(|l| l.contains("\"status\":\"read\"")).count(), 1000);
     assert!(peak_kb > 0 && peak_kb < 300 * 1024, "{peak_kb} kB");
 }
+
+#[test]
+fn a_reader_that_goes_away_stops_the_printing_and_nothing_else() {
+    let scratch = Scratch::new("pipe");
+    mixed(&scratch);
+    // Both streams end in a pipe that nobody reads: `chexbox read films 2>&1 | true`.
+    for streams in ["2>/dev/null", "2>&1"] {
+        let shell = format!("(\"$0\" read --json \"$1\" {streams}; echo \"exit $?\" > \"$2\") | true");
+        let status = std::process::Command::new("sh")
+            .args(["-c", &shell, env!("CARGO_BIN_EXE_chexbox")])
+            .arg(scratch.join("films"))
+            .arg(scratch.join("exit"))
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert_eq!(std::fs::read_to_string(scratch.join("exit")).unwrap(), "exit 1\n", "{streams}");
+    }
+}
