@@ -3,6 +3,10 @@
 /// Largest file that is opened, bytes. A 17 x 17 inch detector at 0.1 mm and 16 bit is 37 MB; this leaves room for colour TIFF.
 pub const FILE_BYTES: u64 = 128 << 20;
 
+/// Memory that the films being decoded at one time may take together, bytes: with two models loaded it leaves the whole
+/// program under 300 MB. A film that needs more by itself is read alone.
+pub const DECODING_BYTES_MAX: u64 = 160 << 20;
+
 /// Smallest side of a film, pixels. Below it a rib cannot be told from noise.
 pub const SIDE_MIN_PX: u32 = 48;
 

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             cli::say(&format!("chexbox: {error}"));
-            cli::Exit::CannotRun.into()
+            cli::Exit::of(error.as_ref()).into()
         }
     }
 }

@@ -10,15 +10,18 @@ cudart=13.0.96
 cupti=13.0.85
 home="$HOME/.cache/chexbox/libtorch"
 
-if [ ! -e "$home/torch/lib/libtorch_cpu.so" ] || [ ! -e "$home/nvidia/cu13/lib" ]; then
+# Written last: an interrupted or older installation is made again.
+stamp="$torch $cudart $cupti"
+if [ "$(cat "$home/version" 2> /dev/null)" != "$stamp" ]; then
     unpacked=$(mktemp -d)
     trap 'rm -rf "$unpacked"' EXIT
-    python3 -m pip install --quiet --no-deps --no-compile --target "$unpacked" \
+    "${CHEXBOX_PYTHON:-python3}" -m pip install --quiet --no-deps --no-compile --target "$unpacked" \
         "torch==$torch" "nvidia-cuda-runtime==$cudart" "nvidia-cuda-cupti==$cupti" >&2
     mkdir -p "$home/torch"
     rm -rf "$home/torch/lib" "$home/torch/include" "$home/nvidia"
     mv "$unpacked/torch/lib" "$unpacked/torch/include" "$home/torch/"
     mv "$unpacked/nvidia" "$home/nvidia"
+    echo "$stamp" > "$home/version"
 fi
 
 echo "export LIBTORCH=\"$home/torch\""

@@ -13,10 +13,10 @@ pub struct Films {
 }
 
 /// Lists files as they are named and folders with all that lies below them. A path that does not
-/// exist stays in the list: its record must say that it could not be opened.
+/// exist, or a folder that cannot be listed, stays in the list: its record must say that it could not be opened.
 ///
 /// # Errors
-/// A sentence, if a folder cannot be listed, or holds more or deeper than the limits allow.
+/// A sentence, if a folder holds more, or nests deeper, than the limits allow.
 pub fn list(paths: &[PathBuf]) -> Result<Films, String> {
     let mut films = Films::default();
     for path in paths {
@@ -32,11 +32,13 @@ fn walk(folder: &Path, depth: usize, films: &mut Films) -> Result<(), String> {
             folder.display()
         ));
     }
-    let fail = |e: std::io::Error| format!("{}: the folder cannot be listed: {e}", folder.display());
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        entries.push(entry.map_err(fail)?.path());
-    }
+    let entries: std::io::Result<Vec<PathBuf>> =
+        std::fs::read_dir(folder).and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect());
+    let Ok(mut entries) = entries else {
+        // A folder that cannot be listed is not passed over: it gets the record of a file that cannot be read.
+        films.files.push(folder.to_owned());
+        return Ok(());
+    };
     entries.sort();
     for path in entries {
         let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));

@@ -1,8 +1,10 @@
 //! Work on many items with several threads, and hand the results on in the items' own order.
 //!
 //! A thread that is ahead waits, so that a slow film never lets finished ones pile up in memory.
+//! A panic of the work surfaces on the calling thread; it never leaves it waiting.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 
@@ -12,7 +14,7 @@ const AHEAD_PER_THREAD: usize = 4;
 struct State<R> {
     next: usize,
     handed_on: usize,
-    done: BTreeMap<usize, R>,
+    done: BTreeMap<usize, thread::Result<R>>,
     stopped: bool,
 }
 
@@ -44,7 +46,7 @@ pub fn in_order<R: Send, E>(
                     let index = s.next;
                     s.next += 1;
                     drop(s);
-                    let result = work(index);
+                    let result = catch_unwind(AssertUnwindSafe(|| work(index)));
                     lock().done.insert(index, result);
                     changed.notify_all();
                 }
@@ -61,9 +63,16 @@ pub fn in_order<R: Send, E>(
             s.handed_on = index + 1;
             drop(s);
             changed.notify_all();
-            if let Err(error) = sink(result) {
+            let stop = || {
                 lock().stopped = true;
                 changed.notify_all();
+            };
+            let result = result.unwrap_or_else(|panic| {
+                stop();
+                resume_unwind(panic)
+            });
+            if let Err(error) = sink(result) {
+                stop();
                 return Err(error);
             }
         }
@@ -92,6 +101,13 @@ mod tests {
                 assert_eq!(seen, (0..count).map(|i| i * i).collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn a_panic_of_the_work_surfaces_and_nobody_waits_for_ever() {
+        let work = |i: usize| assert!(i != 3, "work fails");
+        let end = catch_unwind(AssertUnwindSafe(|| in_order(100, 2, work, |()| Ok::<_, ()>(()))));
+        assert!(end.is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which models a command line asks for: a name, `all`, or a folder with a bundle.
 
-use super::Failure;
+use super::{Failure, WrongCommandLine};
 use chexbox::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
 use chexbox::model::{Bundle, MANIFEST_FILE};
 use std::borrow::Cow;
@@ -23,11 +23,9 @@ pub fn bundles(model: &str) -> Result<Vec<Bundle>, Failure> {
         return Ok(vec![from_folder(folder)?]);
     }
     let names: Vec<_> = Bundle::embedded_names().collect();
-    Err(format!(
-        "--model {model}: neither a model of this binary ({}, all) nor a folder with a {MANIFEST_FILE}",
-        names.join(", ")
-    )
-    .into())
+    let names = names.join(", ");
+    let what = format!("--model {model}: neither a model of this binary ({names}, all) nor a folder with a {MANIFEST_FILE}");
+    Err(WrongCommandLine(what).into())
 }
 
 fn from_folder(folder: &Path) -> Result<Bundle, Failure> {
@@ -45,10 +43,12 @@ fn from_folder(folder: &Path) -> Result<Bundle, Failure> {
 /// # Errors
 /// What the system said, or that the file is larger.
 pub fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    let file = std::fs::File::open(path)?;
-    // A device, a pipe or a folder has no size to check and may never end.
-    let size =
-        file.metadata().and_then(|m| if m.is_file() { Ok(m.len()) } else { Err(std::io::Error::other("not a regular file")) })?;
+    // A device, a pipe or a folder has no size to check and may never end; opening a pipe may wait for ever.
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    let (size, file) = (about.len(), std::fs::File::open(path)?);
     if size > limit {
         return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, format!("{size} bytes, at most {limit} are allowed")));
     }

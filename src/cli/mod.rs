@@ -4,6 +4,7 @@
 mod files;
 mod in_order;
 mod load;
+mod memory;
 mod models;
 mod output;
 mod pictures;
@@ -35,7 +36,7 @@ Exit codes / 退出码:
   0  every film was read / 全部读取
   1  at least one film was refused (its record says why) / 至少一张被拒绝
   2  the command line is wrong / 命令行有误
-  3  nothing could be read: a model or an output failed / 无法运行";
+  3  the run could not be completed: a model or an output failed / 未能完成运行";
 
 /// `chexbox VERB ...`
 #[derive(Parser)]
@@ -60,6 +61,18 @@ pub enum Verb {
     Train(train::TrainArgs),
 }
 
+/// What the user wrote cannot be meant; clap cannot know.
+#[derive(Debug)]
+pub struct WrongCommandLine(pub String);
+
+impl std::fmt::Display for WrongCommandLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongCommandLine {}
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -67,8 +80,17 @@ pub enum Exit {
     Done,
     /// At least one film was refused.
     SomeRefused,
-    /// Nothing could be done.
+    /// The command line is wrong.
+    WrongCommandLine,
+    /// The run could not be completed.
     CannotRun,
+}
+
+impl Exit {
+    /// How a run ends that failed with this error.
+    pub fn of(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
+        if error.is::<WrongCommandLine>() { Self::WrongCommandLine } else { Self::CannotRun }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -76,7 +98,8 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => Self::from(0),
             Exit::SomeRefused => Self::from(1),
-            // 2 is clap's, for a wrong command line.
+            // clap's own code for it.
+            Exit::WrongCommandLine => Self::from(2),
             Exit::CannotRun => Self::from(3),
         }
     }

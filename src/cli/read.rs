@@ -4,15 +4,16 @@
 
 use super::files::{self, Films};
 use super::in_order::in_order;
+use super::memory::{Budget, Share};
 use super::output::{Format, Outcome, Printer};
 use super::pictures::{self, PictureNames};
-use super::{Exit, Failure, load};
+use super::{Exit, Failure, WrongCommandLine, load};
 use chexbox::findings::Thresholds;
 use chexbox::lang::Lang;
-use chexbox::limits::FILE_BYTES;
+use chexbox::limits::{DECODING_BYTES_MAX, FILE_BYTES};
 use chexbox::model::{Manifest, Session};
 use chexbox::radiograph::drawn::DrawnFilm;
-use chexbox::radiograph::{Code, Radiograph, Refusal};
+use chexbox::radiograph::{self, Code, Radiograph, Refusal};
 use chexbox::reading::{self, HeatMaps, Reader};
 use chexbox::report::{ReadView, RefusedView, View};
 use std::io::IsTerminal;
@@ -59,6 +60,7 @@ struct Bench {
     lang: Lang,
     format: Format,
     pictures: Option<PictureNames>,
+    memory: Budget,
 }
 
 /// Where the bytes of a film come from.
@@ -77,7 +79,13 @@ pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
     let format = Format::of(args.json, args.csv, std::io::stdout().is_terminal());
     let pictures =
         args.heatmaps.as_deref().map(|folder| PictureNames::new(folder, sources.iter().map(Source::name))).transpose()?;
-    let bench = Bench { readers: readers(&args.model, &args.threshold)?, lang, format, pictures };
+    let bench = Bench {
+        readers: readers(&args.model, &args.threshold)?,
+        lang,
+        format,
+        pictures,
+        memory: Budget::new(DECODING_BYTES_MAX),
+    };
     let threads = args.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
 
     let mut printer = Printer::start(format, lang, sources.len())?;
@@ -87,7 +95,7 @@ pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
             "未指定胸片：读取内置测试片（程序绘制，非患者影像）。用法见 chexbox read --help",
         ));
     }
-    in_order(sources.len(), threads, |i| bench.film(i, &sources[i]), |outcome| printer.film(outcome?))?;
+    in_order(sources.len(), threads, |i| bench.film_or_fault(i, &sources[i]), |outcome| printer.film(outcome?))?;
     printer.finish(hidden)
 }
 
@@ -105,7 +113,7 @@ fn sources(paths: &[PathBuf]) -> Result<(Vec<Source>, usize), Failure> {
 fn readers(model: &str, thresholds: &[String]) -> Result<Vec<Reader>, Failure> {
     let bundles = load::bundles(model)?;
     let manifests: Vec<&Manifest> = bundles.iter().map(|b| b.manifest()).collect();
-    let thresholds = Thresholds::parse(thresholds, &manifests)?;
+    let thresholds = Thresholds::parse(thresholds, &manifests).map_err(|e| WrongCommandLine(e.to_string()))?;
     let loaded = bundles.iter().map(|b| Ok(Reader { session: Session::load(b)?, thresholds: thresholds.clone() }));
     loaded.collect()
 }
@@ -130,27 +138,47 @@ impl Source {
 }
 
 impl Bench {
-    /// One film on every model: what is printed for it, its pictures written.
+    /// One film on every model; a panic anywhere on its way is a refusal of this film and of no other.
+    fn film_or_fault(&self, index: usize, source: &Source) -> Result<Outcome, Failure> {
+        catch_unwind(AssertUnwindSafe(|| self.film(index, source))).unwrap_or_else(|_| {
+            let refusal = Refusal::new(Code::InternalFault, "a panic; the log says where");
+            let mut outcome = Outcome::default();
+            for reader in &self.readers {
+                self.refuse(&source.name(), &refusal, reader, &mut outcome)?;
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// What is printed for a film, its pictures written.
     fn film(&self, index: usize, source: &Source) -> Result<Outcome, Failure> {
         let name = source.name();
-        let film = source.bytes().and_then(|bytes| guarded(|| reading::admit(&bytes)));
+        let admitted = self.admit(source);
         let mut outcome = Outcome::default();
         for reader in &self.readers {
-            match film.as_ref().map_err(Clone::clone).and_then(|film| self.read(film, reader)) {
+            let film = admitted.as_ref().map(|(film, _)| film).map_err(Clone::clone);
+            match film.and_then(|film| Ok((film, reader.read(film, self.maps())?))) {
                 Ok((film, reading)) => self.report(index, &name, film, reader, &reading, &mut outcome)?,
-                Err(refusal) => {
-                    let manifest = Some(reader.session.manifest());
-                    let view = View::Refused(RefusedView { file: &name, refusal: &refusal, manifest });
-                    outcome.add(&view, None, self.format, self.lang)?;
-                }
+                Err(refusal) => self.refuse(&name, &refusal, reader, &mut outcome)?,
             }
         }
         Ok(outcome)
     }
 
-    fn read<'f>(&self, film: &'f Radiograph, reader: &Reader) -> Result<(&'f Radiograph, reading::Reading), Refusal> {
-        let maps = if self.pictures.is_some() { HeatMaps::Draw } else { HeatMaps::Skip };
-        guarded(|| reader.read(film, maps)).map(|reading| (film, reading))
+    /// The film, and its share of the memory for as long as it is held.
+    fn admit(&self, source: &Source) -> Result<(Radiograph, Share<'_>), Refusal> {
+        let bytes = source.bytes()?;
+        let share = self.memory.take(radiograph::memory_estimate(&bytes));
+        Ok((reading::admit(&bytes)?, share))
+    }
+
+    fn refuse(&self, name: &str, refusal: &Refusal, reader: &Reader, outcome: &mut Outcome) -> Result<(), Failure> {
+        let view = View::Refused(RefusedView { file: name, refusal, manifest: Some(reader.session.manifest()) });
+        outcome.add(&view, None, self.format, self.lang)
+    }
+
+    fn maps(&self) -> HeatMaps {
+        if self.pictures.is_some() { HeatMaps::Draw } else { HeatMaps::Skip }
     }
 
     fn report(
@@ -177,11 +205,6 @@ impl Bench {
         };
         outcome.add(&View::Read(view), files.as_ref(), self.format, self.lang)
     }
-}
-
-/// A panic in a decoder or an engine costs this film's answer and no other.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "a panic; the log says where")))
 }
 
 fn parse_lang(text: &str) -> Result<Lang, String> {

@@ -4,6 +4,7 @@ mod data;
 mod decoding;
 mod dicom_file;
 mod hostile;
+mod intended_use;
 mod layers;
 mod models;
 mod parity;
