@@ -20,17 +20,20 @@ pub struct Films {
 pub fn list(paths: &[PathBuf]) -> Result<Films, String> {
     let mut films = Films::default();
     for path in paths {
-        if path.is_dir() { walk(path, 0, &mut films)? } else { films.files.push(path.clone()) }
+        if path.is_dir() { walk(path, &mut Vec::new(), &mut films)? } else { films.files.push(path.clone()) }
     }
     Ok(films)
 }
 
-fn walk(folder: &Path, depth: usize, films: &mut Films) -> Result<(), String> {
-    if depth > FOLDER_DEPTH_MAX {
-        return Err(format!(
-            "{}: folders nest deeper than {FOLDER_DEPTH_MAX}; is there a link to a folder above?",
-            folder.display()
-        ));
+/// `above` holds the real paths of the folders that the walk is in.
+fn walk(folder: &Path, above: &mut Vec<PathBuf>, films: &mut Films) -> Result<(), String> {
+    if above.len() >= FOLDER_DEPTH_MAX {
+        return Err(format!("{}: folders nest deeper than {FOLDER_DEPTH_MAX}; name the inner ones", folder.display()));
+    }
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    if above.contains(&real) {
+        // A link to a folder above: its films are being read already.
+        return Ok(());
     }
     let entries: std::io::Result<Vec<PathBuf>> =
         std::fs::read_dir(folder).and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect());
@@ -40,17 +43,19 @@ fn walk(folder: &Path, depth: usize, films: &mut Films) -> Result<(), String> {
         return Ok(());
     };
     entries.sort();
+    above.push(real);
     for path in entries {
         let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
         match (hidden, path.is_dir()) {
             (true, _) => films.hidden += 1,
-            (false, true) => walk(&path, depth + 1, films)?,
+            (false, true) => walk(&path, above, films)?,
             (false, false) => films.files.push(path),
         }
         if films.files.len() > FILES_PER_RUN_MAX {
             return Err(format!("more than {FILES_PER_RUN_MAX} files; read the folders one by one"));
         }
     }
+    above.pop();
     Ok(())
 }
 
@@ -65,6 +70,8 @@ mod tests {
         for file in ["b/c/2.dcm", "b/1.dcm", "a.png", ".hidden", "b/.DS_Store"] {
             std::fs::write(root.join(file), b"x").unwrap();
         }
+        // Links to folders above end the walk there, and lose nothing.
+        std::os::unix::fs::symlink(&root, root.join("b/c/up")).unwrap();
         let missing = root.join("missing.png");
         let films = list(&[root.clone(), missing.clone()]).unwrap();
         let want: Vec<PathBuf> = ["a.png", "b/1.dcm", "b/c/2.dcm"].iter().map(|f| root.join(f)).chain([missing]).collect();

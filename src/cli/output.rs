@@ -39,9 +39,24 @@ pub struct Printer {
     read: usize,
     refused: usize,
     positive: usize,
+    unread: Unread,
     /// Nobody reads our output any more.
     closed: bool,
 }
+
+/// What to do with further films when nobody reads the output any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// Read them: pictures are being written too.
+    GoOn,
+    /// Leave them.
+    Stop,
+}
+
+/// The run ends early because nobody reads its output; no failure.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output")]
+pub struct NobodyReads;
 
 impl Format {
     /// The form that the options ask for; colours only on a terminal.
@@ -85,12 +100,12 @@ impl Printer {
     ///
     /// # Errors
     /// If standard output cannot be written.
-    pub fn start(format: Format, lang: Lang, films: usize) -> Result<Self, Failure> {
+    pub fn start(format: Format, lang: Lang, films: usize, unread: Unread) -> Result<Self, Failure> {
         let bar = if films > 1 { ProgressBar::new(films as u64) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta_precise} {msg}")?;
         bar.set_style(style);
         let begun = Instant::now();
-        let mut printer = Self { format, lang, films, bar, begun, read: 0, refused: 0, positive: 0, closed: false };
+        let mut printer = Self { format, lang, films, bar, begun, read: 0, refused: 0, positive: 0, unread, closed: false };
         if format == Format::Csv {
             let header = csv::header()?;
             printer.write(&header)?;
@@ -106,7 +121,7 @@ impl Printer {
     /// Prints one film.
     ///
     /// # Errors
-    /// If standard output cannot be written.
+    /// If standard output cannot be written; [`NobodyReads`] where that means the end of the run.
     pub fn film(&mut self, outcome: Outcome) -> Result<(), Failure> {
         self.read += outcome.read;
         self.refused += outcome.refused;
@@ -119,7 +134,7 @@ impl Printer {
             });
         }
         self.bar.inc(1);
-        Ok(())
+        if self.closed && self.unread == Unread::Stop { Err(NobodyReads.into()) } else { Ok(()) }
     }
 
     /// The closing lines and the exit code.

@@ -7,6 +7,7 @@ use chexbox::reading::Reading;
 use chexbox::report::record::{HeatMapFiles, OverlayFile};
 use chexbox::report::{Display, ReadView, Tile, overlay, sheet, shown};
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Longest stem taken from a film's name, characters: file systems end at 255 bytes.
@@ -50,7 +51,7 @@ pub fn write(
     let model = &view.manifest.name;
     let save = |rest: &str, png: Vec<u8>| -> Result<String, Failure> {
         let path = names.path(index, rest);
-        std::fs::write(&path, png).map_err(|e| format!("{}: {e}", path.display()))?;
+        replace(&path, &png).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(path.display().to_string())
     };
     let mut overlays = Vec::new();
@@ -68,10 +69,24 @@ pub fn write(
     Ok(HeatMapFiles { sheet, overlays })
 }
 
-/// The name of a film's file without folders and last extension.
+/// Writes a file in place of what stands there, whole or not at all; a link is replaced and not followed.
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let part = path.with_extension("png.part");
+    match std::fs::remove_file(&part) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = std::fs::File::create_new(&part)?;
+    file.write_all(content)?;
+    std::fs::rename(&part, path)
+}
+
+/// The name of a film's file without folders and last extension, letters and digits of any script kept; whatever else
+/// stands there (line ends, terminal codes, marks that turn the text round) becomes an underscore.
 fn stem(film: &str) -> String {
     let stem = Path::new(film).file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
-    let short: String = stem.chars().take(STEM_CHARS_MAX).collect();
+    let plain = |c: char| if c.is_alphanumeric() || "-_. ()+".contains(c) { c } else { '_' };
+    let short: String = stem.chars().take(STEM_CHARS_MAX).map(plain).collect();
     if short.is_empty() { "film".to_owned() } else { short }
 }
 
@@ -113,6 +128,26 @@ mod tests {
         lower.dedup();
         assert_eq!(lower.len(), films.len(), "{names:?}");
         assert_eq!((names[0].as_str(), names[2].as_str(), names[4].as_str(), names[6].as_str()), ("x", "x-2", "胸", "y.tar"));
+    }
+
+    #[test]
+    fn a_link_in_the_folder_is_replaced_and_not_followed() {
+        let folder = std::env::temp_dir().join(format!("chexbox-link-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (precious, link) = (folder.join("precious"), folder.join("a.png"));
+        std::fs::write(&precious, b"precious").unwrap();
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        replace(&link, b"picture").unwrap();
+        assert_eq!(
+            (std::fs::read(&precious).unwrap(), std::fs::read(&link).unwrap()),
+            (b"precious".to_vec(), b"picture".to_vec())
+        );
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_name_holds_no_codes_for_a_terminal() {
+        assert_eq!(stem("a\n\u{1b}[31m\u{202e}b.dcm"), "a___31m_b");
     }
 
     #[test]

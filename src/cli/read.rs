@@ -5,7 +5,7 @@
 use super::files::{self, Films};
 use super::in_order::in_order;
 use super::memory::{Budget, Share};
-use super::output::{Format, Outcome, Printer};
+use super::output::{Format, NobodyReads, Outcome, Printer, Unread};
 use super::pictures::{self, PictureNames};
 use super::{Exit, Failure, WrongCommandLine, load};
 use chexbox::findings::Thresholds;
@@ -88,14 +88,20 @@ pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
     };
     let threads = args.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
 
-    let mut printer = Printer::start(format, lang, sources.len())?;
+    let unread = if bench.pictures.is_some() { Unread::GoOn } else { Unread::Stop };
+    let mut printer = Printer::start(format, lang, sources.len(), unread)?;
     if args.paths.is_empty() {
         printer.note(lang.pick(
             "no film named: reading the built-in test film, which is drawn and shows no patient (chexbox read --help)",
             "未指定胸片：读取内置测试片（程序绘制，非患者影像）。用法见 chexbox read --help",
         ));
     }
-    in_order(sources.len(), threads, |i| bench.film_or_fault(i, &sources[i]), |outcome| printer.film(outcome?))?;
+    let read = in_order(sources.len(), threads, |i| bench.film_or_fault(i, &sources[i]), |outcome| printer.film(outcome?));
+    match read {
+        // Nobody waits for the other films; pictures that were asked for are still drawn.
+        Err(e) if e.is::<NobodyReads>() => {}
+        read => read?,
+    }
     printer.finish(hidden)
 }
 
@@ -208,9 +214,10 @@ impl Bench {
 }
 
 fn parse_lang(text: &str) -> Result<Lang, String> {
-    match text {
-        "en" => Ok(Lang::En),
-        "zh" => Ok(Lang::Zh),
+    let language = text.to_ascii_lowercase();
+    match language.split(['_', '-', '.']).next() {
+        Some("en") => Ok(Lang::En),
+        Some("zh") => Ok(Lang::Zh),
         _ => Err("allowed are en and zh".to_owned()),
     }
 }

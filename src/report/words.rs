@@ -101,8 +101,10 @@ pub fn films(read: usize, refused: usize, lang: Lang) -> String {
 /// A share in percent with one decimal; what is not quite 0 or 100 never looks as if it were.
 pub fn percent(share: f32) -> String {
     match share {
-        s if s > 0.0 && s < 0.000_5 => "<0.1 %".to_owned(),
+        s if s > 0.0 && s < 0.000_5 => "<0.05 %".to_owned(),
         s if (0.999_5..1.0).contains(&s) => ">99.9 %".to_owned(),
+        // Operating points of rare findings lie low: one digit would show 1.4 % below 1.4 %.
+        s if s < 0.1 => format!("{:.2} %", s * 100.0),
         s => format!("{:.1} %", s * 100.0),
     }
 }
@@ -114,9 +116,10 @@ mod tests {
     #[test]
     fn a_share_that_is_not_quite_none_or_all_never_looks_as_if_it_were() {
         for (share, want) in [
-            (0.0, "0.0 %"),
-            (1e-9, "<0.1 %"),
-            (0.000_5, "0.1 %"),
+            (0.0, "0.00 %"),
+            (1e-9, "<0.05 %"),
+            (0.000_5, "0.05 %"),
+            (0.013_6, "1.36 %"),
             (0.345_6, "34.6 %"),
             (0.999, "99.9 %"),
             (0.999_9, ">99.9 %"),

@@ -340,6 +340,8 @@ fn a_reader_that_goes_away_stops_the_printing_and_nothing_else() {
             .status()
             .unwrap();
         assert!(status.success());
-        assert_eq!(std::fs::read_to_string(scratch.join("exit")).unwrap(), "exit 1\n", "{streams}");
+        let exit = std::fs::read_to_string(scratch.join("exit")).unwrap();
+        // The first film was read before anything could be written; the refused ones may not have been reached.
+        assert!(["exit 0\n", "exit 1\n"].contains(&exit.as_str()), "{streams}: {exit}");
     }
 }
