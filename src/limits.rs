@@ -10,6 +10,9 @@ pub const DECODING_BYTES_MAX: u64 = 160 << 20;
 /// Smallest side of a film, pixels. Below it a rib cannot be told from noise.
 pub const SIDE_MIN_PX: u32 = 48;
 
+/// Longest side of a chest film over its shortest: the largest detectors are 17 x 14 inches, a collimated film may be half as wide.
+pub const FILM_ASPECT_MAX: usize = 2;
+
 /// Largest side of a film, pixels: the largest detectors have 4,300.
 pub const SIDE_MAX_PX: u32 = 10_000;
 

@@ -54,11 +54,12 @@ impl Reader {
     /// Reads an admitted film with this model.
     ///
     /// # Errors
-    /// [`Code::TooYoung`] for a film outside the model's intended use, [`Code::InternalFault`] if
+    /// [`Code::TooYoung`] or [`Code::TooSmall`] for a film outside the model's intended use, [`Code::InternalFault`] if
     /// the network or its answer failed.
     pub fn read(&self, film: &Radiograph, maps: HeatMaps) -> Result<Reading, Refusal> {
         let manifest = self.session.manifest();
         radiograph::of_age(film, manifest.intended_use.minimum_age_years)?;
+        radiograph::large_enough(film, manifest.input.detail)?;
         let prepared = input::prepare(&film.grey, &manifest.input);
         let activations = self.session.run(&prepared).map_err(internal)?;
         let findings = findings::assess(&activations.logits, manifest, &self.thresholds).map_err(internal)?;

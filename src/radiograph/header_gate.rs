@@ -12,7 +12,9 @@
 //!    (`HFS` and so on) say how the patient lies and are ignored, any other value is refused. Both
 //!    absent: a lateral or oblique code of the View Code Sequence (0054,0220) is refused, otherwise
 //!    left to the pixels.
-//! 5. Presentation Intent Type (0008,0068): `FOR PROCESSING` is raw detector data and refused.
+//! 5. Patient Orientation (0020,0020): rows that run from front to back or back to front are a lateral.
+//! 6. Series Description (0008,103E): where no attribute states the view, one that speaks of a lateral and of no frontal view is refused.
+//! 7. Presentation Intent Type (0008,0068): `FOR PROCESSING` is raw detector data and refused.
 
 use super::header::{Header, chinese, named, quoted};
 use super::refusal::{Code, Refusal};
@@ -110,6 +112,10 @@ pub(super) fn check(header: &Header<'_>) -> Result<(), Refusal> {
         header.text(tags::PATIENT_POSITION).as_deref(),
         snomed_code(header, tags::VIEW_CODE_SEQUENCE).as_deref(),
     )?;
+    orientation(header.text(tags::PATIENT_ORIENTATION).as_deref())?;
+    if stated_view(header).is_none() {
+        description(header.text(tags::SERIES_DESCRIPTION).as_deref())?;
+    }
     intent(sop_class.as_deref(), header.text(tags::PRESENTATION_INTENT_TYPE).as_deref())
 }
 
@@ -195,6 +201,33 @@ fn projection(view: Option<&str>, position: Option<&str>, code: Option<&str>) ->
         )),
         _ => Ok(()),
     }
+}
+
+/// The direction of the rows is `L` or `R` on a frontal film (PS3.3 C.7.6.1.1.1).
+fn orientation(rows: Option<&str>) -> Result<(), Refusal> {
+    match rows.map(str::to_uppercase) {
+        Some(rows) if rows.starts_with(['A', 'P']) => {
+            let detail = format!(
+                "the rows of {} run along {}, those of a frontal film along L or R",
+                named(tags::PATIENT_ORIENTATION),
+                quoted(&rows)
+            );
+            Err(Refusal::new(Code::NotFrontal, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Free text decides only against a film, and is not quoted: it may hold anything.
+fn description(text: Option<&str>) -> Result<(), Refusal> {
+    let Some(upper) = text.map(|t| chinese(t).to_uppercase()) else { return Ok(()) };
+    let lateral = words_of(&upper).any(|word| matches!(word, "LAT" | "LATERAL")) || upper.contains("侧位");
+    let frontal = words_of(&upper).any(|word| matches!(word, "PA" | "AP" | "FRONTAL" | "BILATERAL")) || upper.contains("正位");
+    if lateral && !frontal {
+        let detail = format!("{} speaks of a lateral and no attribute states the view", named(tags::SERIES_DESCRIPTION));
+        return Err(Refusal::new(Code::NotFrontal, detail));
+    }
+    Ok(())
 }
 
 fn is_patient_position(value: &str) -> bool {

@@ -78,7 +78,8 @@ pub fn identity(bytes: &[u8]) -> Result<PatientIdentity, Refusal> {
     Ok(PatientIdentity::of(&Header::of(&structure)?))
 }
 
-/// The patient's age in whole years: Patient's Age (0010,1010), or from birth date to study date.
+/// The patient's age in whole years: Patient's Age (0010,1010), and from birth date to study date; the younger of the two where
+/// they disagree, so that a child is not read because one of them was typed wrongly.
 pub(super) fn age_years(header: &Header<'_>) -> Option<u32> {
     let stated = header.text(tags::PATIENT_AGE).and_then(|age| stated_age(&age));
     let dates = || {
@@ -86,7 +87,8 @@ pub(super) fn age_years(header: &Header<'_>) -> Option<u32> {
         let taken = header.text(tags::STUDY_DATE).or_else(|| header.text(tags::CONTENT_DATE))?;
         years_between(born, date(&taken)?)
     };
-    stated.or_else(dates).filter(|years| *years <= AGE_MAX_YEARS)
+    let believed = |years: &u32| *years <= AGE_MAX_YEARS;
+    [stated.filter(believed), dates().filter(believed)].into_iter().flatten().min()
 }
 
 /// `081Y`, `018M`, `010W`, `003D` (PS3.5 AS), or plain years as some writers have it.

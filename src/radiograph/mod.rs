@@ -30,7 +30,7 @@ mod refusal;
 mod rle;
 mod tone;
 
-pub use admission::{gate, memory_estimate, of_age};
+pub use admission::{gate, large_enough, memory_estimate, of_age};
 pub use decode::decode;
 pub use grey::{Grey, Samples, linear_tone};
 pub use identity::{PatientIdentity, identity};

@@ -149,7 +149,7 @@ impl Code {
             Self::TooLarge => ("the file is larger than a radiograph can be", "文件超出胸片的合理大小"),
             Self::TooSmall => ("the picture is too small to be a radiograph", "图像过小，不是胸片"),
             Self::NoPixelData => ("the DICOM file holds no image", "该 DICOM 文件不含图像"),
-            Self::MultiFrame => ("the DICOM file holds more than one image", "该 DICOM 文件含有多帧图像"),
+            Self::MultiFrame => ("the file holds more than one image", "该文件含有多帧图像"),
             Self::UnsupportedEncoding => ("the way the pixels are stored is not supported", "不支持该像素编码方式"),
             Self::WrongModality => ("not a chest radiograph: another modality", "不是胸部X线片：检查方式不符"),
             Self::WrongBodyPart => ("not a chest radiograph: another body part", "不是胸部X线片：检查部位不符"),

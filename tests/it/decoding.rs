@@ -183,10 +183,15 @@ fn a_picture_with_colours_a_blank_and_several_frames_have_codes_of_their_own() {
 fn the_age_is_known_from_any_way_a_header_states_it() {
     let film = DicomFile::chest8(50, 50, &drawn8(50, 50));
     assert_eq!(read(&film).facts.age_years, Some(68), "from birth 1951-02-03 to study 2020-01-01");
-    for (stated, age) in [("081Y", Some(81)), ("81", Some(81)), ("018M", Some(1)), ("junk", Some(68))] {
-        assert_eq!(read(&film.clone().with((0x0010, 0x1010), "AS", stated)).facts.age_years, age, "{stated}");
+    let stating = |film: &DicomFile, age: &str| read(&film.clone().with((0x0010, 0x1010), "AS", age)).facts.age_years;
+    for (stated, age) in [("081Y", Some(68)), ("060Y", Some(60)), ("018M", Some(1)), ("junk", Some(68))] {
+        assert_eq!(stating(&film, stated), age, "{stated}: the younger of both");
     }
-    assert_eq!(read(&film.without((0x0010, 0x0030))).facts.age_years, None);
+    let unborn = film.without((0x0010, 0x0030));
+    for (stated, age) in [("081Y", Some(81)), ("81", Some(81)), ("018M", Some(1)), ("junk", None)] {
+        assert_eq!(stating(&unborn, stated), age, "{stated}");
+    }
+    assert_eq!(read(&unborn).facts.age_years, None);
 }
 
 #[test]

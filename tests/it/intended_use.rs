@@ -57,6 +57,8 @@ fn a_patient_is_old_enough_from_the_birthday_the_manifest_says() {
         // The film is of 2020-01-01.
         ("born-15", born("20040102"), "too_young"),
         ("born-16", born("20040101"), ""),
+        ("age-against-birth-date", born("20150101").with(AGE, "AS", "040Y"), "too_young"),
+        ("age-not-believed", born("19800101").with(AGE, "AS", "999Y"), ""),
     ] {
         assert_eq!(code(name, &film), want, "{name}");
     }
@@ -86,6 +88,29 @@ fn a_lateral_is_refused_where_the_header_says_so() {
     }
     for view in ["PA", "AP"] {
         assert_eq!(code(view, &chest().with(VIEW, "CS", view)), "", "{view}");
+    }
+}
+
+#[test]
+fn a_lateral_is_refused_where_the_header_says_so_in_another_place() {
+    let unstated = || chest().without(VIEW);
+    for (name, film, want) in [
+        ("unstated", unstated(), ""),
+        ("rows-to-the-left", unstated().with((0x0020, 0x0020), "CS", "L\\F"), ""),
+        ("rows-to-the-front", unstated().with((0x0020, 0x0020), "CS", "A\\F"), "not_frontal"),
+        ("described", unstated().with((0x0008, 0x103E), "LO", "CHEST LATERAL"), "not_frontal"),
+        ("described-as-both", unstated().with((0x0008, 0x103E), "LO", "CHEST PA/LAT"), ""),
+        ("stated-and-described", chest().with((0x0008, 0x103E), "LO", "CHEST LATERAL"), ""),
+    ] {
+        assert_eq!(code(name, &film), want, "{name}");
+    }
+}
+
+#[test]
+fn a_picture_smaller_than_the_model_learnt_from_or_of_no_films_shape_is_refused() {
+    for (width, height, want) in [(128, 128, None), (127, 160, Some("too_small")), (700, 300, Some("not_a_chest"))] {
+        let film = DrawnFilm { width, height, seed: 3 }.png();
+        assert_eq!(record(&format!("{width}x{height}.png"), &film)["refusal"]["code"].as_str(), want, "{width} x {height}");
     }
 }
 
