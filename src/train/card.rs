@@ -161,7 +161,7 @@ fn limits(study: &Study, exported: &Exported) -> String {
          precision differ there.\n\
          - Films from portable machines (AP) are of sicker patients; see the subgroups.\n\
          - Whether a head is declared trained was decided on the test part (at least {} positives, \
-         AUC at least {AUC_MIN}), which flatters the remaining figures slightly.\n\
+         AUC at least {AUC_MIN} with an interval above chance), which flatters the remaining figures slightly.\n\
          - A first edition, trained for minutes on a processor. It is a screening aid for trained staff: \
          a film without a call is not a normal film.\n",
         exported.positives_min

@@ -26,7 +26,8 @@ pub enum Part {
     Train,
     /// Thresholds, calibration and stopping are chosen on it.
     Val,
-    /// Figures are measured on it; nothing is chosen on it.
+    /// Figures are measured on it, and from them follows whether a head is declared trained. No weight,
+    /// threshold, calibration or snapshot is chosen on it.
     Test,
 }
 
