@@ -1,5 +1,6 @@
 //! MODEL_CARD.md (Mitchell et al. 2019): what the model learnt from, how, how well, and where it must not be trusted.
 
+use super::architecture::Architecture;
 use super::bundle::Exported;
 use super::data::{Part, Record};
 use super::evaluate::{AUC_MIN, Head, Predictions, subgroup};
@@ -14,11 +15,14 @@ type Group = (&'static str, fn(&Record) -> bool);
 const GROUPS: [Group; 4] =
     [("men", |r| r.sex == "M"), ("women", |r| r.sex == "F"), ("PA", |r| r.view == "PA"), ("AP", |r| r.view == "AP")];
 
+/// Sensitivity at the operating point below which a head's calls miss most.
+const SENSITIVITY_LOW: f64 = 0.25;
+
 /// The card's text.
 pub fn write(study: &Study, snapshot: &Snapshot, exported: &Exported, test: &Predictions) -> String {
     [
-        head(study, exported),
-        data(study),
+        head(study, snapshot, exported),
+        data(study, exported),
         recipe(study, snapshot),
         figures(study, exported),
         groups(study, exported, test),
@@ -27,16 +31,17 @@ pub fn write(study: &Study, snapshot: &Snapshot, exported: &Exported, test: &Pre
     .join("\n")
 }
 
-fn head(study: &Study, exported: &Exported) -> String {
+fn head(study: &Study, snapshot: &Snapshot, exported: &Exported) -> String {
     let m = &exported.manifest;
     format!(
-        "# {} {}\n\n{}. A DenseNet121 for frontal chest radiographs of patients aged {} and over. \
+        "# {} {}\n\n{}. A {} for frontal chest radiographs, meant for patients aged {} and over. \
          A screening aid for trained staff, not a diagnosis.\n\n\
          {} of its {} heads are trained; the others are listed as unavailable and never shown as a number. \
          `model.onnx` is {:.1} MB (int8 weights, sha256 {}).\n",
         m.name,
         m.version,
         m.title_en,
+        structure(&snapshot.progress.architecture),
         m.intended_use.minimum_age_years,
         exported.heads.iter().filter(|h| h.operating.is_some()).count(),
         study.set.findings.len(),
@@ -45,25 +50,43 @@ fn head(study: &Study, exported: &Exported) -> String {
     )
 }
 
-fn data(study: &Study) -> String {
-    let mut text = String::from("## Data\n\n| part | films | patients | used for |\n| --- | --- | --- | --- |\n");
+/// The network in words.
+fn structure(architecture: &Architecture) -> String {
+    if *architecture == Architecture::densenet121(usize::try_from(architecture.findings).unwrap_or_default()) {
+        return "DenseNet121".into();
+    }
+    let layers: Vec<String> = architecture.blocks.iter().map(usize::to_string).collect();
+    format!("DenseNet-BC (growth {}, blocks of {} layers)", architecture.growth, layers.join(", "))
+}
+
+fn data(study: &Study, exported: &Exported) -> String {
+    let youngest = exported.manifest.intended_use.minimum_age_years;
+    let mut text = format!(
+        "## Data\n\n| part | films | patients | films of patients under {youngest} | films without an age | used for |\n"
+    );
+    text += &format!("|{}\n", " --- |".repeat(6));
     for (part, purpose) in [
         (Part::Train, "weights"),
         (Part::Val, "calibration, thresholds, choice of snapshot"),
         (Part::Test, "the figures below, and whether a head is declared trained"),
     ] {
-        let films = study.films.of(part).len();
-        text += &format!("| {} | {films} | {} | {purpose} |\n", part.as_str(), study.records.patients(part));
+        let films: Vec<&Record> = study.records.films.iter().filter(|r| r.part == part).collect();
+        let young = films.iter().filter(|r| r.age.is_some_and(|age| age < f64::from(youngest))).count();
+        let ageless = films.iter().filter(|r| r.age.is_none()).count();
+        let patients = study.records.patients(part);
+        text += &format!("| {} | {} | {patients} | {young} | {ageless} | {purpose} |\n", part.as_str(), films.len());
     }
     let detail = study.films.detail;
     text += &format!(
-        "\nNo patient is in two parts; a patient's part follows from a hash of the patient's number, so it is the same in every \
+        "\nFilms of patients under {youngest}, for whom the model is not meant, and films without an age take part like all others: \
+         in weights, calibration and figures.\n\n\
+         No patient is in two parts; a patient's part follows from a hash of the patient's number, so it is the same in every \
          label set and stage of training. {} films stored smaller than \
          {detail} px were left out, so that sharpness does not tell where a film came from. Every film is reduced to \
          {detail} x {detail} px by area averaging before anything else, in training as in use.\n\n\
-         Films and labels of the default models: NIH ChestX-ray14, with credit to the NIH Clinical Center and to Wang et al., \
-         \"ChestX-ray8\", CVPR 2017. The labels were mined from reports.\n",
-        study.films.too_small
+         Films and labels: {}\n",
+        study.films.too_small,
+        study.set.source.as_deref().map_or("the label set names no source.", str::trim)
     );
     text
 }
@@ -82,7 +105,7 @@ fn recipe(study: &Study, snapshot: &Snapshot) -> String {
         .map(|(f, c)| format!("{} = {}", f.id, c.join(" or ")))
         .collect();
     format!(
-        "## Recipe\n\n{start}; masked binary cross-entropy, AdamW, warm-up and cosine, small films first, light shifts, scales, \
+        "## Recipe\n\n{start}; masked binary cross-entropy, AdamW, warm-up and cosine, smaller films first unless told otherwise, light shifts, scales, \
          rotations and changes of contrast, no flip; the averaged weights are exported.\n\n{}\n\nLabel columns: {}.\n",
         stages.join("\n"),
         labels.join(", ")
@@ -103,7 +126,21 @@ fn figures(study: &Study, exported: &Exported) -> String {
     for (label, head) in study.set.findings.iter().zip(&exported.heads).filter(|(_, h)| h.operating.is_some()) {
         text += &figures_row(&label.id, head);
     }
-    text + &untrained(study, exported)
+    text + &missing_most(study, exported) + &untrained(study, exported)
+}
+
+/// The heads whose calls miss most films with the finding; empty where there are none.
+fn missing_most(study: &Study, exported: &Exported) -> String {
+    let low = |h: &Head| h.shares.is_some_and(|(sensitivity, _)| sensitivity.value < SENSITIVITY_LOW);
+    let heads = study.set.findings.iter().zip(&exported.heads).filter(|(_, h)| low(h));
+    let ids: Vec<&str> = heads.map(|(label, _)| label.id.as_str()).collect();
+    if ids.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\nHeads whose sensitivity at the operating point is below {SENSITIVITY_LOW}: {}. These calls miss most films with the finding.\n",
+        ids.join(", ")
+    )
 }
 
 fn untrained(study: &Study, exported: &Exported) -> String {
@@ -151,19 +188,15 @@ fn groups(study: &Study, exported: &Exported, test: &Predictions) -> String {
 
 fn limits(study: &Study, exported: &Exported) -> String {
     let detail = study.films.detail;
+    let site: String = study.set.limits.iter().map(|sentence| format!("- {}\n", sentence.trim())).collect();
     format!(
-        "## Limits\n\n\
-         - One hospital's films, of one country and of the years before 2017; how the model does elsewhere is not known.\n\
-         - Labels were mined from reports and about nine in ten are right; a figure measures agreement with them, \
-         not with the patient.\n\
+        "## Limits\n\n{site}\
          - Pixels of {detail} x {detail}: nodules, fine lines and small pneumothoraces are mostly below what can be seen.\n\
          - The share of positives is that of this pool, not of a screening programme; probabilities and \
          precision differ there.\n\
-         - Films from portable machines (AP) are of sicker patients; see the subgroups.\n\
          - Whether a head is declared trained was decided on the test part (at least {} positives, \
-         AUC at least {AUC_MIN}), which flatters the remaining figures slightly.\n\
-         - A first edition, trained for minutes on a processor. It is a screening aid for trained staff: \
-         a film without a call is not a normal film.\n",
+         AUC at least {AUC_MIN} with an interval above chance), which flatters the remaining figures slightly.\n\
+         - It is a screening aid for trained staff: a film without a call is not a normal film.\n",
         exported.positives_min
     )
 }

@@ -1,7 +1,7 @@
 //! The label file: which film, whose, with which findings, in which part.
 //!
 //! In: a CSV with a header. `file` (or `image`) is the film's path below the image folder, `patient`
-//! its patient; `split` (train, val, test), `sex`, `view` are used where they stand. Labels are the
+//! its patient; `split` (train, val, test), `age` (years), `sex`, `view` are used where they stand. Labels are the
 //! columns `var_N`, or the public columns the label set names. Out: [`Records`], every film in one
 //! part and no patient in two. Never: a run on a file with faults; all of them are reported at once.
 
@@ -19,6 +19,9 @@ const TEST_ONE_IN: u64 = 7;
 /// Where there is no `split` column, one in so many of the remaining patients goes to `val`.
 const VAL_ONE_IN: u64 = 8;
 
+/// Greatest age that is believed, years, as in the manifest.
+const AGE_MAX: f64 = 120.0;
+
 /// What a film is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -26,7 +29,8 @@ pub enum Part {
     Train,
     /// Thresholds, calibration and stopping are chosen on it.
     Val,
-    /// Figures are measured on it; nothing is chosen on it.
+    /// Figures are measured on it, and from them follows whether a head is declared trained. No weight,
+    /// threshold, calibration or snapshot is chosen on it.
     Test,
 }
 
@@ -61,6 +65,8 @@ pub struct Record {
     pub file: String,
     /// Patient.
     pub patient: String,
+    /// Age, years; `None` where the file does not say.
+    pub age: Option<f64>,
     /// `M`, `F`, or empty.
     pub sex: String,
     /// `PA`, `AP`, or empty.
@@ -97,6 +103,7 @@ struct Header {
     file: usize,
     patient: usize,
     split: Option<usize>,
+    age: Option<usize>,
     sex: Option<usize>,
     view: Option<usize>,
     labels: Vec<Vec<usize>>,
@@ -113,6 +120,7 @@ impl Header {
             file: at("file").or_else(|| at("image")).ok_or("the header has neither a column file nor image")?,
             patient: at("patient").ok_or("the header has no column patient: without it the parts cannot be kept apart")?,
             split: at("split"),
+            age: at("age"),
             sex: at("sex"),
             view: at("view"),
             labels: set.findings.iter().map(of).collect(),
@@ -176,7 +184,20 @@ fn record(row: usize, line: &csv::StringRecord, names: &csv::StringRecord, heade
         faults.add(row, what);
         Part::Train
     });
-    Record { row, file, patient, sex: text(header.sex), view: text(header.view), part, truths }
+    let age = age_of(&text(header.age)).unwrap_or_else(|what| {
+        faults.add(row, what);
+        None
+    });
+    Record { row, file, patient, age, sex: text(header.sex), view: text(header.view), part, truths }
+}
+
+/// An age in years.
+fn age_of(text: &str) -> Result<Option<f64>, String> {
+    match text.parse::<f64>() {
+        _ if text.is_empty() => Ok(None),
+        Ok(age) if (0.0..=AGE_MAX).contains(&age) => Ok(Some(age)),
+        _ => Err(format!("age is {text}, allowed are 0 to {AGE_MAX} years and blank")),
+    }
 }
 
 /// The part of a film: `val` and `test` as the file says; of `train`, a fixed share of the patients is the test part.
@@ -216,21 +237,6 @@ impl Records {
     /// Films with finding `finding` in `part`.
     pub fn positives(&self, part: Part, finding: usize) -> usize {
         self.films.iter().filter(|f| f.part == part && f.truths[finding] == Truth::Positive).count()
-    }
-
-    /// Writes which film is in which part: image, patient, part.
-    ///
-    /// # Errors
-    /// [`TrainError::File`] where it cannot be written.
-    pub fn write_folds(&self, path: &Path) -> Result<(), TrainError> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| TrainError::file(folder, e))?;
-        }
-        let mut text = String::from("image,patient,part\n");
-        for film in &self.films {
-            text += &format!("{},{},{}\n", film.file, film.patient, film.part.as_str());
-        }
-        std::fs::write(path, text).map_err(|e| TrainError::file(path, e))
     }
 }
 
@@ -284,8 +290,8 @@ mod tests {
 
     #[test]
     fn all_faults_are_reported_at_once_with_their_rows() {
-        let text = "file,patient,Mass,split\na,1,2,train\na,1,0,train\n,2,0,train\nb,,0,train\n\
-                    c,3,x,val\nd,3,0,later\n../e,4,0,val\nf,5,0\n";
+        let text = "file,patient,Mass,split,age\na,1,2,train,\na,1,0,train,0\n,2,0,train,61.0\nb,,0,train,120\n\
+                    c,3,x,val,411\nd,3,0,later,058Y\n../e,4,0,val,NaN\nf,5,0\n";
         let (_, faults) = parsed(text);
         let all = faults.lines.join("\n");
         for (row, what) in [
@@ -298,6 +304,9 @@ mod tests {
             (7, "patient 3 stands in"),
             (8, "file is ../e"),
             (9, "has 3 fields"),
+            (6, "age is 411"),
+            (7, "age is 058Y"),
+            (8, "age is NaN"),
         ] {
             assert!(all.contains(&format!("row {row}: {what}")), "{what} not in\n{all}");
         }

@@ -1,5 +1,5 @@
 //! Figures of a trained network: calibration and operating points chosen on val, discrimination
-//! measured on the patient-disjoint test part.
+//! measured on the patient-disjoint test part. Whether a head is declared trained follows from the latter.
 
 use super::data::{Part, Record};
 use super::study::{POSITIVES_MIN, Study};
@@ -8,6 +8,9 @@ use crate::stats::{Counts, Interval, auc, best_f1, delong, platt, wilson};
 
 /// AUC on the test part below which a head counts as not having learnt its finding.
 pub const AUC_MIN: f64 = 0.55;
+
+/// AUC of a coin: a head whose interval reaches down to it is compatible with chance, and its number would mislead.
+const CHANCE: f64 = 0.5;
 
 /// Logits of the films of one part, [films][findings].
 pub struct Predictions {
@@ -34,7 +37,8 @@ pub struct Head {
     pub shares: Option<(Interval, Interval)>,
 }
 
-/// Every head of the network; one with fewer than `positives_min` positives in test is declared untrained.
+/// Every head of the network; one with fewer than `positives_min` positives in test, or whose AUC there may be chance, is
+/// declared untrained.
 pub fn heads(study: &Study, val: &Predictions, test: &Predictions, positives_min: usize) -> Vec<Head> {
     let (on_val, on_test) = (study.known(&val.films, &val.logits), study.known(&test.films, &test.logits));
     on_val.iter().zip(&on_test).enumerate().map(|(f, (v, t))| head(study, f, v, t, positives_min)).collect()
@@ -52,11 +56,8 @@ fn head(study: &Study, f: usize, val: &(Vec<f32>, Vec<bool>), test: &(Vec<f32>, 
         return head;
     }
     head.auc = delong(&test.0, &test.1);
-    let area = head.auc.map_or(0.0, |a| a.value);
-    if positives[2] < positives_min {
-        head.untrained_because = Some(format!("{} positives in test, {positives_min} needed for a figure", positives[2]));
-    } else if area < AUC_MIN {
-        head.untrained_because = Some(format!("AUC near chance, {AUC_MIN} needed"));
+    if let Some(why) = doubt(positives[2], positives_min, head.auc) {
+        head.untrained_because = Some(why);
     } else if let Some(operating) = operating(&val.0, &val.1) {
         let probabilities = probabilities(&test.0, &operating);
         let counts = Counts::at(operating.threshold, &probabilities, &test.1);
@@ -68,6 +69,16 @@ fn head(study: &Study, f: usize, val: &(Vec<f32>, Vec<bool>), test: &(Vec<f32>, 
         head.untrained_because = Some("no operating point on val".into());
     }
     head
+}
+
+/// Why a head's figures on the test part do not bear a number: too few positives, or an AUC that chance would give.
+fn doubt(positives: usize, positives_min: usize, auc: Option<Interval>) -> Option<String> {
+    match auc {
+        _ if positives < positives_min => Some(format!("{positives} positives in test, {positives_min} needed for a figure")),
+        Some(auc) if auc.value >= AUC_MIN && auc.low > CHANCE => None,
+        Some(auc) if auc.value >= AUC_MIN => Some(format!("AUC compatible with chance, an interval above {CHANCE} needed")),
+        _ => Some(format!("AUC near chance, {AUC_MIN} needed")),
+    }
 }
 
 /// Platt's calibration, and the threshold with the best F1 on the calibrated probability.
@@ -101,6 +112,22 @@ pub fn subgroup(study: &Study, on: &Predictions, belongs: impl Fn(&Record) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_compatible_with_chance_or_with_few_positives_is_not_trained() {
+        let auc = |value, low| Some(Interval { value, low, high: 1.0 });
+        for (positives, auc, expected) in [
+            (20, auc(0.55, 0.501), None),
+            (19, auc(0.9, 0.8), Some("19 positives")),
+            (20, auc(0.549, 0.51), Some("AUC near chance")),
+            (20, auc(0.6, 0.5), Some("AUC compatible with chance")),
+            (20, None, Some("AUC near chance")),
+        ] {
+            let found = doubt(positives, 20, auc);
+            assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
+            assert!(found.unwrap_or_default().starts_with(expected.unwrap_or_default()));
+        }
+    }
 
     #[test]
     fn an_operating_point_is_one_the_manifest_accepts() {

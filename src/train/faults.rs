@@ -17,9 +17,14 @@ pub struct Faults {
 impl Faults {
     /// Adds the fault of one row.
     pub fn add(&mut self, row: usize, what: impl std::fmt::Display) {
+        self.note(format!("row {row}: {what}"));
+    }
+
+    /// Adds a fault that has no row.
+    pub fn note(&mut self, what: impl std::fmt::Display) {
         self.count += 1;
         if self.lines.len() < FAULTS_LISTED {
-            self.lines.push(format!("row {row}: {what}"));
+            self.lines.push(what.to_string());
         }
     }
 

@@ -169,7 +169,7 @@ mod tests {
 
     fn record(row: usize, file: &str) -> Record {
         let (patient, sex, view) = (String::new(), String::new(), String::new());
-        Record { row, file: file.to_owned(), patient, sex, view, part: Part::Train, truths: vec![Truth::Unknown] }
+        Record { row, file: file.to_owned(), patient, age: None, sex, view, part: Part::Train, truths: vec![Truth::Unknown] }
     }
 
     #[test]

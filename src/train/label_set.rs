@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub struct PathConfig {
     /// CSV of films, patients and labels.
     pub train_label_path: PathBuf,
-    /// CSV of which film is in which part; written.
+    /// CSV of which film is in which part; written by the first run, checked by later ones.
     pub k_fold_path: PathBuf,
     /// Folder of the films of the parts `train` and `val`.
     pub train_img_path: PathBuf,
@@ -31,6 +31,12 @@ pub struct LabelSet {
     pub title_en: String,
     /// One line for people, Chinese.
     pub title_zh: String,
+    /// Where films and labels come from, with the credit that is due: sentences for the model card.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// What these films and labels cannot show: a sentence each, for the model card.
+    #[serde(default)]
+    pub limits: Vec<String>,
     /// Findings.
     #[serde(rename = "finding")]
     pub findings: Vec<Label>,
@@ -106,6 +112,7 @@ mod tests {
             PathConfig::read(&config).unwrap();
             let set = LabelSet::read(&LabelSet::beside(&config)).unwrap();
             assert_eq!(set.findings.len(), findings);
+            assert!(set.source.is_some() && !set.limits.is_empty());
             assert_eq!(set.name, format!("findings{name}"));
             for (i, label) in set.findings.iter().enumerate() {
                 assert_eq!(label.variable, format!("var_{i}"));

@@ -2,9 +2,10 @@
 //! reads comes out. The appliance never contains this module.
 //!
 //! The line, a file each: [`label_set`] and [`data`] (what is learnt from), [`films`] (pixels, by the
-//! same chain as inference), [`study`] (all of it, checked), [`augment`] and [`batches`], [`architecture`]
-//! and [`densenet`], [`schedule`], [`optimiser`], [`fit`] (the loop), [`snapshot`], [`log`]; then
-//! [`evaluate`], [`onnx`], [`quantize`], [`probe`], [`card`] and [`bundle`]. [`smoke`] runs all of them in seconds.
+//! same chain as inference), [`folds`] (the parts on disk), [`study`] (all of it, checked), [`augment`] and
+//! [`batches`], [`architecture`] and [`densenet`], [`schedule`], [`optimiser`], [`fit`] (the loop), [`snapshot`],
+//! [`log`]; then [`evaluate`], [`onnx`], [`quantize`], [`probe`], [`card`] and [`bundle`]. [`smoke`] runs all of
+//! them in seconds.
 
 pub mod architecture;
 pub mod augment;
@@ -17,6 +18,7 @@ pub mod evaluate;
 pub mod faults;
 pub mod films;
 pub mod fit;
+pub mod folds;
 pub mod gate;
 pub mod label_set;
 pub mod log;

@@ -109,7 +109,16 @@ fn record(i: usize, findings: usize) -> Record {
     truths.truncate(findings);
     let part = [Part::Train, Part::Val, Part::Test][i % 3];
     let sex = ["M", "F"][i % 2].to_owned();
-    Record { row: i + 2, file: format!("{i}.png"), patient: i.to_string(), sex, view: "PA".into(), part, truths }
+    Record {
+        row: i + 2,
+        file: format!("{i}.png"),
+        patient: i.to_string(),
+        age: Some((i % 80) as f64),
+        sex,
+        view: "PA".into(),
+        part,
+        truths,
+    }
 }
 
 fn draw(film: &Record) -> Plane {
@@ -153,7 +162,14 @@ mod tests {
             Manifest::check_file(file, &std::fs::read(folder.join("bundle").join(&file.name)).unwrap()).unwrap();
         }
         let card = std::fs::read_to_string(folder.join("bundle/MODEL_CARD.md")).unwrap();
-        assert!(card.contains("| nothing_known | no label in the training data | - |"), "{card}");
+        for what in [
+            "DenseNet-BC (growth 4, blocks of 2, 2 layers)",
+            "| train | 160 | 160 | 32 | 0 | weights |",
+            "the label set names no source",
+            "| nothing_known | no label in the training data | - |",
+        ] {
+            assert!(card.contains(what), "{what} not in\n{card}");
+        }
         let rows = std::fs::read_to_string(folder.join("first/log.csv")).unwrap().lines().count();
         assert_eq!(rows, 7, "a header and six epochs");
         std::fs::remove_dir_all(folder).unwrap();

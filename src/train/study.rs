@@ -3,6 +3,7 @@
 use super::TrainError;
 use super::data::{self, Part, Records, Truth};
 use super::films::Films;
+use super::folds;
 use super::label_set::{LabelSet, PathConfig};
 use crate::model::InputSpec;
 use std::path::Path;
@@ -30,7 +31,7 @@ pub struct Study {
 }
 
 impl Study {
-    /// Reads and checks everything that `config` names, and writes the parts to its `k_fold_path`.
+    /// Reads and checks everything that `config` names, and checks the parts against its `k_fold_path`, or writes them there.
     ///
     /// # Errors
     /// [`TrainError`] with every fault of the label file and of the films at once.
@@ -45,7 +46,7 @@ impl Study {
     /// A study of these films.
     ///
     /// # Errors
-    /// [`TrainError`] where no finding has evidence or the parts cannot be written.
+    /// [`TrainError`] where no finding has evidence or the parts differ from `k_fold_path`.
     pub fn of(config: PathConfig, set: LabelSet, films: Films, columns: &[Vec<String>]) -> Result<Self, TrainError> {
         let records = films.kept(columns);
         let enough = |f| records.positives(Part::Train, f) >= POSITIVES_MIN && records.positives(Part::Val, f) > 0;
@@ -54,7 +55,7 @@ impl Study {
             let what = format!("no finding of {} has {POSITIVES_MIN} positives in train and one in val", set.name);
             return Err(TrainError::content(&config.train_label_path, what));
         }
-        records.write_folds(&config.k_fold_path)?;
+        folds::keep(&records, &config.k_fold_path)?;
         Ok(Self { config, set, films, records, trained })
     }
 
