@@ -138,6 +138,27 @@ fn a_voi_table_goes_before_a_window_and_a_modality_table_replaces_the_slope() {
 }
 
 #[test]
+fn a_voi_table_behind_a_modality_table_begins_at_an_unsigned_value() {
+    // Stored -128 to 127, which the modality table raises to 40,000 and above: in the upper half of 16 bits.
+    let samples: Vec<u16> = drawn(50, 50, 255).iter().map(|s| s.wrapping_sub(128)).collect();
+    let table = |first: u16, values: Vec<u16>| -> Elements {
+        Elements::from([
+            ((0x0028, 0x3002), ("US".to_owned(), [256, first, 16].as_slice().into())),
+            ((0x0028, 0x3006), ("US".to_owned(), values.as_slice().into())),
+        ])
+    };
+    let film = DicomFile::chest(50, 50, &samples)
+        .with((0x0028, 0x0103), "US", 1)
+        .with((0x0028, 0x3000), "SQ", table((-128_i16).cast_unsigned(), (40_000..40_256).collect()))
+        .with((0x0028, 0x3010), "SQ", table(40_000, (0..=255).map(|v| v * 257).collect()));
+    for film in [film.clone(), film.with((0x0028, 0x1052), "DS", "-1024")] {
+        let film = read(&film);
+        assert!(close(&greys(&film), samples.iter().map(|s| (f64::from(s.cast_signed()) + 128.0) / 255.0)));
+        assert_eq!(step(&film, "voi_lut"), "VOILUTSequence (0028,3010) of 256 entries from 40000");
+    }
+}
+
+#[test]
 fn without_a_window_eight_bits_keep_their_range_and_more_are_stretched_over_the_film() {
     let eight = read(&DicomFile::chest8(50, 50, &drawn8(50, 50)));
     assert!(close(&greys(&eight), drawn8(50, 50).iter().map(|s| f64::from(*s) / 255.0)));
