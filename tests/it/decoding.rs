@@ -65,6 +65,17 @@ fn a_film_is_the_same_in_every_encoding() {
 }
 
 #[test]
+fn an_odd_number_of_bytes_in_big_endian_words_keeps_its_last_pixel() {
+    let grey = drawn8(51, 49);
+    let reference = read(&DicomFile::chest8(51, 49, &grey));
+    let words: Vec<u16> = grey.chunks(2).map(|two| u16::from_le_bytes([two[0], *two.get(1).unwrap_or(&0)])).collect();
+    let film = DicomFile::chest8(51, 49, &[]).with((0x7FE0, 0x0010), "OW", words.as_slice());
+    for syntax in [EXPLICIT_BIG, IMPLICIT_LITTLE] {
+        assert!(read(&film.clone().syntax(syntax)).grey == reference.grey, "{syntax}");
+    }
+}
+
+#[test]
 fn jpeg_2000_gives_every_bit_back() {
     let stream = include_bytes!("../data/drawn_15bit.j2k").to_vec();
     // The last tile-part may leave its length open.
