@@ -83,7 +83,8 @@ pub struct Facts {
 /// One step of the pixels' way, for the record's provenance.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
-    /// Name of the step, stable: `decode`, `modality_lut`, `voi_lut`, `polarity`, `gate`, `reduce`, `enlarge`, `normalise`.
+    /// Name of the step, stable: `decode`, `orientation`, `modality_lut`, `voi_lut`, `polarity`, `gate`, `reduce`,
+    /// `enlarge`, `normalise`.
     pub step: &'static str,
     /// What exactly was done, with its parameters.
     pub detail: String,
