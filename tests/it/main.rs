@@ -1,5 +1,6 @@
 //! The promises of chexbox, a module each. One binary, so that linking happens once.
 
+mod allocation;
 mod data;
 mod decoding;
 mod dicom_file;
