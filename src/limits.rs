@@ -40,8 +40,9 @@ pub const JPEG2000_TILES_MAX: u64 = 4_096;
 /// code-blocks of 64 x 64 with 12 layers needs 7 MB; code-blocks of 4 x 4 with 32 layers would need 2 GB.
 pub const JPEG2000_BOOKS_BYTES_MAX: u64 = 64 << 20;
 
-/// Most pixels of a JPEG 2000 film: its decoder works in f32 and needs about 16 bytes a pixel.
-pub const JPEG2000_PIXELS_MAX: u64 = 20_000_000;
+/// Most samples of a JPEG 2000 film, channels counted: its decoder works in f32 and needs 15 bytes a sample, 240 MB for so
+/// many. The largest detectors, of 4,300 x 3,500 pixels, must pass.
+pub const JPEG2000_PIXELS_MAX: u64 = 16_000_000;
 
 /// Most pages or directories that are followed in a TIFF before it is refused.
 pub const TIFF_DIRECTORIES_MAX: usize = 64;

@@ -238,6 +238,20 @@ fn a_jpeg_2000_header_that_asks_for_gigabytes_of_books_is_too_large() {
 }
 
 #[test]
+fn a_jpeg_2000_film_of_the_largest_detectors_is_within_the_limit_and_a_few_bytes_of_it_are_damage() {
+    let claimed = |rows: u16, columns: u16| {
+        let mut stream = include_bytes!("../data/drawn_15bit.j2k").to_vec();
+        for (at, side) in [(8, columns), (12, rows), (24, columns), (28, rows)] {
+            stream[at..at + 4].copy_from_slice(&u32::from(side).to_be_bytes());
+        }
+        refused(&DicomFile::chest(rows, columns, &[]).fragments("1.2.840.10008.1.2.4.90", vec![stream]).bytes())
+    };
+    assert_eq!(claimed(4_300, 3_500), Code::DamagedFile);
+    assert_eq!(claimed(4_000, 4_000), Code::DamagedFile);
+    assert_eq!(claimed(4_001, 4_000), Code::TooLarge);
+}
+
+#[test]
 fn a_jpeg_2000_codestream_cut_at_any_byte_is_damage() {
     let stream = include_bytes!("../data/drawn_15bit.j2k");
     for cut in 0..stream.len() {
