@@ -33,6 +33,9 @@ mod tone;
 pub use admission::{gate, of_age};
 pub use decode::decode;
 pub use grey::{Grey, Samples, linear_tone};
+// No part of the reading of films: for the fuzzer, which checks that an identity shows nothing of
+// itself, and for answers to an archive, which must go to the patient that the film is of.
+#[doc(hidden)]
 pub use identity::{PatientIdentity, identity};
 pub use refusal::{Code, Refusal};
 
