@@ -9,7 +9,9 @@ pub const SIDE_MIN_PX: u32 = 48;
 /// Largest side of a film, pixels: the largest detectors have 4,300.
 pub const SIDE_MAX_PX: u32 = 10_000;
 
-/// Most pixels of a film. Decoded at 16 bit they take 80 MB, so that two at once stay under the 300 MB promised.
+/// Most pixels of a film. One such film of 16 bits costs 160 MB, 80 MB of file and 80 MB of samples. The 300 MB that are
+/// promised hold for films of ordinary detectors, up to 3,000 x 3,000 pixels, on two cores: 36 MB each. How many larger ones
+/// are decoded at once is decided by `radiograph::memory_estimate`.
 pub const PIXELS_MAX: u64 = 40_000_000;
 
 /// Most samples decoded of a picture, channels counted (RGBA 16 bit of a film at its largest would be 320 MB).

@@ -22,6 +22,7 @@ mod jpeg;
 mod jpeg2000;
 mod layout;
 mod luts;
+mod memory;
 mod orientation;
 mod picture;
 mod picture_structure;
@@ -37,6 +38,7 @@ pub use grey::{Grey, Samples, linear_tone};
 // itself, and for answers to an archive, which must go to the patient that the film is of.
 #[doc(hidden)]
 pub use identity::{PatientIdentity, identity};
+pub use memory::memory_estimate;
 pub use refusal::{Code, Refusal};
 
 use serde::Serialize;

@@ -6,6 +6,7 @@ mod decoding;
 mod dicom_file;
 mod hostile;
 mod layers;
+mod memory;
 mod models;
 mod parity;
 mod pictures;
