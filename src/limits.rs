@@ -16,7 +16,9 @@ pub const FILM_ASPECT_MAX: usize = 2;
 /// Largest side of a film, pixels: the largest detectors have 4,300.
 pub const SIDE_MAX_PX: u32 = 10_000;
 
-/// Most pixels of a film. Decoded at 16 bit they take 80 MB, so that two at once stay under the 300 MB promised.
+/// Most pixels of a film. One such film of 16 bits costs 160 MB, 80 MB of file and 80 MB of samples. The 300 MB that are
+/// promised hold for films of ordinary detectors, up to 3,000 x 3,000 pixels, on two cores: 36 MB each. How many larger ones
+/// are decoded at once is decided by `radiograph::memory_estimate`.
 pub const PIXELS_MAX: u64 = 40_000_000;
 
 /// Most samples decoded of a picture, channels counted (RGBA 16 bit of a film at its largest would be 320 MB).
@@ -47,8 +49,9 @@ pub const JPEG2000_TILES_MAX: u64 = 4_096;
 /// code-blocks of 64 x 64 with 12 layers needs 7 MB; code-blocks of 4 x 4 with 32 layers would need 2 GB.
 pub const JPEG2000_BOOKS_BYTES_MAX: u64 = 64 << 20;
 
-/// Most pixels of a JPEG 2000 film: its decoder works in f32 and needs about 16 bytes a pixel.
-pub const JPEG2000_PIXELS_MAX: u64 = 20_000_000;
+/// Most samples of a JPEG 2000 film, channels counted: its decoder works in f32 and needs 15 bytes a sample, 240 MB for so
+/// many. The largest detectors, of 4,300 x 3,500 pixels, must pass.
+pub const JPEG2000_PIXELS_MAX: u64 = 16_000_000;
 
 /// Most pages or directories that are followed in a TIFF before it is refused.
 pub const TIFF_DIRECTORIES_MAX: usize = 64;

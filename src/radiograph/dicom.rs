@@ -27,7 +27,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     let coding = PixelCoding::of(&structure.transfer_syntax)?;
     let layout = Layout::of(&header)?;
     let modality = luts::modality(&header, &layout)?;
-    let voi = luts::voi(&header, &layout)?;
+    let voi = luts::voi(&header, &layout, &modality.0)?;
     let samples = dicom_pixels::samples(&structure, &layout, coding)?;
 
     let (voi, voi_step) = match voi {

@@ -110,18 +110,19 @@ fn native(structure: &Structure<'_>, layout: &Layout, vr: VR, bytes: &Range<usiz
             layout.bits_allocated
         )));
     }
-    let data = data.get(..needed).unwrap_or_default();
+    let cut = data.get(..needed).unwrap_or_default();
     let big = structure.encoding == Encoding::ExplicitBig;
     let raw = match (width, big) {
         (1, true) if vr == VR::OW => {
-            // Bytes inside big-endian words stand in reverse.
+            // Bytes inside big-endian words stand in reverse; an odd last one stands behind its padding.
             let mut swapped = data.to_vec();
             swapped.as_chunks_mut::<2>().0.iter_mut().for_each(|two| two.reverse());
+            swapped.truncate(needed);
             Raw::U8(swapped)
         }
-        (1, _) => Raw::U8(data.to_vec()),
-        (_, true) => Raw::U16(data.as_chunks::<2>().0.iter().map(|two| u16::from_be_bytes(*two)).collect()),
-        (_, false) => Raw::U16(data.as_chunks::<2>().0.iter().map(|two| u16::from_le_bytes(*two)).collect()),
+        (1, _) => Raw::U8(cut.to_vec()),
+        (_, true) => Raw::U16(cut.as_chunks::<2>().0.iter().map(|two| u16::from_be_bytes(*two)).collect()),
+        (_, false) => Raw::U16(cut.as_chunks::<2>().0.iter().map(|two| u16::from_le_bytes(*two)).collect()),
     };
     Ok(if layout.planes == Planes::Apart && channels == 3 { together(raw, layout.pixels()) } else { raw })
 }

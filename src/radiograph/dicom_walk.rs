@@ -24,6 +24,11 @@ const SEQUENCE_DELIMITER: Tag = Tag(0xFFFE, 0xE0DD);
 /// Sequences that decoding reads; these are never left out, but refused where they cannot be read.
 const SEQUENCES_READ: [Tag; 4] = [Tag(0x0008, 0x2218), Tag(0x0028, 0x3000), Tag(0x0028, 0x3010), Tag(0x0054, 0x0220)];
 
+/// Attributes that say how much memory the pixels take: Samples per Pixel, Rows, Columns, Bits Allocated.
+const SIZES: [Tag; 4] = [Tag(0x0028, 0x0002), Tag(0x0028, 0x0010), Tag(0x0028, 0x0011), Tag(0x0028, 0x0100)];
+/// An element of one word, its head included, in any encoding.
+const WORD_ELEMENT_BYTES: usize = 10;
+
 /// How the elements of a data set are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
@@ -76,6 +81,8 @@ pub(super) struct Kept {
     current: Option<(Tag, usize)>,
     /// Whether a sequence of unknown VR was opened in it.
     unknown: bool,
+    /// Where the words of [`SIZES`] lie.
+    sizes: [Option<usize>; 4],
 }
 
 impl Kept {
@@ -85,6 +92,10 @@ impl Kept {
         let unknown = std::mem::take(&mut self.unknown) && !SEQUENCES_READ.contains(&tag);
         if unknown || tag.group() % 2 == 1 {
             return;
+        }
+        if end - start == WORD_ELEMENT_BYTES {
+            let sizes = SIZES.iter().zip(&mut self.sizes).filter(|(size, _)| **size == tag);
+            sizes.for_each(|(_, place)| *place = Some(end - 2));
         }
         match self.ranges.last_mut() {
             Some(last) if last.end == start => last.end = end,
@@ -153,6 +164,14 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Samples per Pixel, Rows, Columns and Bits Allocated as they stand, where the walk saw them as one word each.
+    pub(super) fn sizes(&self, encoding: Encoding) -> [Option<u16>; 4] {
+        self.kept.sizes.map(|place| {
+            let word = *self.bytes.get(place?..)?.first_chunk::<2>()?;
+            Some(if encoding == Encoding::ExplicitBig { u16::from_be_bytes(word) } else { u16::from_le_bytes(word) })
+        })
     }
 
     /// Reads one item's head inside a sequence; `None` at the sequence's delimiter.

@@ -2,7 +2,8 @@
 //!
 //! [`PatientIdentity`] shows nothing of itself through `Debug` or `Display`, so that no log, error or
 //! record can carry it by accident; whoever needs a part asks for it by name. Reading a film never
-//! needs it: `decode` does not return one. The age, which reading does need, leaves in whole years.
+//! needs it: `decode` does not return one. Today only the fuzzer asks for one, to see that it shows
+//! nothing. The age, which reading does need, leaves in whole years.
 
 use super::header::Header;
 use super::precheck::{Structure, is_dicom};

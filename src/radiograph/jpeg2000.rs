@@ -21,6 +21,12 @@ const LAYER_BYTES: u64 = 24;
 /// Book-keeping of a precinct with its two tag trees, bytes.
 const PRECINCT_BYTES: u64 = 256;
 
+/// Most samples that a byte of a film codes: 500 : 1 at 16 bits, where lossy films of diagnostic quality stay below 30 : 1.
+/// Without this bound a file of a kilobyte has the decoder allocate 120 MB before it finds its packets missing.
+const SAMPLES_A_BYTE_MAX: u64 = 256;
+/// Bytes that tiny films may fall short of it.
+const SLACK_BYTES: u64 = 64;
+
 /// What the main header says.
 struct Codestream {
     rows: u32,
@@ -39,6 +45,7 @@ struct Codestream {
 pub(super) fn decode(data: &[u8], layout: &Layout) -> Result<Raw, Refusal> {
     let stream = codestream(data)?;
     let (head, open) = Codestream::of(stream, layout)?;
+    can_hold(stream, layout)?;
     let stream = &*closed(stream, open);
     let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
     contained("JPEG 2000", || {
@@ -48,6 +55,17 @@ pub(super) fn decode(data: &[u8], layout: &Layout) -> Result<Raw, Refusal> {
         let planes: Vec<&[f32]> = decoded.components().iter().map(|c| c.samples()).collect();
         raw(&planes, layout, &head)
     })?
+}
+
+/// Whether so few bytes can hold the film.
+fn can_hold(stream: &[u8], layout: &Layout) -> Result<(), Refusal> {
+    let size = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let samples = size(layout.pixels() * layout.channels());
+    if samples > size(stream.len()).saturating_add(SLACK_BYTES).saturating_mul(SAMPLES_A_BYTE_MAX) {
+        let detail = format!("the JPEG 2000 data claim {samples} samples, {} coded bytes cannot hold them", stream.len());
+        return Err(Refusal::new(Code::DamagedFile, detail));
+    }
+    Ok(())
 }
 
 /// The codestream itself: bare as DICOM wants it, or inside a JP2 file as some writers have it.

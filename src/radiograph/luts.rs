@@ -43,16 +43,24 @@ pub(super) fn modality(header: &Header<'_>, layout: &Layout) -> Result<(Modality
     Ok((Modality::Rescale { slope, intercept }, step))
 }
 
-/// The VOI LUT: a table, or the first window; `None` where the header has neither.
+/// Whether what the modality step gives can be below zero, and so the first mapped value of a VOI LUT
+/// (PS3.3 C.11.1.1.1): a table gives unsigned values, a slope signed ones where the stored values are
+/// signed or the intercept is below zero.
+fn sign_of(modality: &Modality, layout: &Layout) -> Sign {
+    match modality {
+        Modality::Table(_) => Sign::Unsigned,
+        Modality::Rescale { intercept, .. } if *intercept < 0.0 => Sign::Signed,
+        Modality::Rescale { .. } => layout.sign,
+    }
+}
+
+/// The VOI LUT behind `modality`: a table, or the first window; `None` where the header has neither.
 ///
 /// # Errors
 /// `DamagedFile` where it cannot be used, `UnsupportedEncoding` for a function the standard does not have.
-pub(super) fn voi(header: &Header<'_>, layout: &Layout) -> Result<Option<(Voi, String)>, Refusal> {
+pub(super) fn voi(header: &Header<'_>, layout: &Layout, modality: &Modality) -> Result<Option<(Voi, String)>, Refusal> {
     if let Some(item) = header.item(tags::VOILUT_SEQUENCE) {
-        // Its first mapped value is signed where modality values can be.
-        let signed =
-            layout.sign == Sign::Signed || header.numbers(tags::RESCALE_INTERCEPT).is_some_and(|b| b.iter().any(|b| *b < 0.0));
-        let table = table(&item, if signed { Sign::Signed } else { Sign::Unsigned })?;
+        let table = table(&item, sign_of(modality, layout))?;
         let step = format!("{} of {} entries from {}", named(tags::VOILUT_SEQUENCE), table.values.len(), table.first);
         return Ok(Some((Voi::Table(table), step)));
     }

@@ -22,6 +22,7 @@ mod jpeg;
 mod jpeg2000;
 mod layout;
 mod luts;
+mod memory;
 mod orientation;
 mod picture;
 mod picture_structure;
@@ -33,7 +34,11 @@ mod tone;
 pub use admission::{gate, large_enough, memory_estimate, of_age};
 pub use decode::decode;
 pub use grey::{Grey, Samples, linear_tone};
+// No part of the reading of films: for the fuzzer, which checks that an identity shows nothing of
+// itself, and for answers to an archive, which must go to the patient that the film is of.
+#[doc(hidden)]
 pub use identity::{PatientIdentity, identity};
+pub use memory::memory_estimate;
 pub use refusal::{Code, Refusal};
 
 use serde::Serialize;
@@ -83,7 +88,8 @@ pub struct Facts {
 /// One step of the pixels' way, for the record's provenance.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
-    /// Name of the step, stable: `decode`, `modality_lut`, `voi_lut`, `polarity`, `gate`, `reduce`, `enlarge`, `normalise`.
+    /// Name of the step, stable: `decode`, `orientation`, `modality_lut`, `voi_lut`, `polarity`, `gate`, `reduce`,
+    /// `enlarge`, `normalise`.
     pub step: &'static str,
     /// What exactly was done, with its parameters.
     pub detail: String,

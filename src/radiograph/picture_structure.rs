@@ -15,6 +15,12 @@ const TIFF_EXPANSION_MAX: u64 = 2_600;
 /// Bytes that a file may fall short of its expansion: headers of tiny pictures.
 const SLACK_BYTES: u64 = 4_096;
 
+/// The type of TIFF values of two bytes.
+const TYPE_SHORT: u64 = 3;
+const IMAGE_WIDTH: u64 = 256;
+const IMAGE_LENGTH: u64 = 257;
+const BITS_PER_SAMPLE: u64 = 258;
+const SAMPLES_PER_PIXEL: u64 = 277;
 const NEW_SUBFILE_TYPE: u16 = 254;
 const PHOTOMETRIC_INTERPRETATION: u16 = 262;
 
@@ -68,6 +74,41 @@ impl Structure {
             return Err(damaged(format!("the picture claims {pixels} pixels, its {held} bytes cannot hold them")));
         }
         Ok(())
+    }
+}
+
+/// What a picture's header claims; nothing of it was checked.
+pub(super) struct Claims {
+    pub(super) pixels: u64,
+    pub(super) channels: u64,
+    pub(super) sample_bytes: u64,
+}
+
+impl Claims {
+    /// Reads the header alone (of a JPEG the markers, which may stand anywhere). `None` where it does not say.
+    pub(super) fn of(bytes: &[u8], format: Format) -> Option<Self> {
+        match format {
+            Format::Png => {
+                let (sides, kind) = bytes.get(16..26)?.split_first_chunk::<8>()?;
+                let side = |four: &[u8]| Some(u64::from(u32::from_be_bytes(*four.first_chunk()?)));
+                let &[depth, colour] = kind.first_chunk()?;
+                let channels = match colour {
+                    0 => 1,
+                    2 => 3,
+                    4 => 2,
+                    // A palette may have transparency.
+                    _ => 4,
+                };
+                let pixels = side(sides)?.saturating_mul(side(sides.get(4..)?)?);
+                Some(Self { pixels, channels, sample_bytes: if depth == 16 { 2 } else { 1 } })
+            }
+            Format::Jpeg => {
+                let frame = Frame::of(bytes).ok()?;
+                let pixels = u64::from(frame.rows) * u64::from(frame.columns);
+                Some(Self { pixels, channels: u64::from(frame.components), sample_bytes: 1 })
+            }
+            Format::Tiff => Tiff::of(bytes).ok()?.claims(),
+        }
     }
 }
 
@@ -143,6 +184,29 @@ impl<'a> Tiff<'a> {
             at = self.number(at.saturating_add(count_bytes + entries * entry_bytes), offset_bytes)?;
         }
         Err(Refusal::new(Code::TooLarge, format!("the TIFF has more than {TIFF_DIRECTORIES_MAX} directories, the most allowed")))
+    }
+
+    /// Sides and samples of the first page.
+    fn claims(&self) -> Option<Claims> {
+        let (offset_bytes, entry_bytes, count_bytes) = if self.long { (8, 20, 8) } else { (4, 12, 2) };
+        let at = self.number(if self.long { 8 } else { 4 }, offset_bytes).ok()?;
+        let entries = self.number(at, count_bytes).ok()?.min(65_536);
+        let (mut width, mut height, mut bits, mut channels) = (None, None, 1, 1);
+        for entry in 0..entries {
+            let entry = at.saturating_add(count_bytes + entry * entry_bytes);
+            let short = self.number(entry.saturating_add(2), 2).ok()? == TYPE_SHORT;
+            let count = self.number(entry.saturating_add(4), offset_bytes).ok()?;
+            let value = self.number(entry.saturating_add(4 + offset_bytes), if short { 2 } else { 4 }).ok()?;
+            match self.number(entry, 2).ok()? {
+                IMAGE_WIDTH => width = Some(value),
+                IMAGE_LENGTH => height = Some(value),
+                // Of several channels they may lie elsewhere: then taken as 16.
+                BITS_PER_SAMPLE => bits = if count == 1 { value } else { 16 },
+                SAMPLES_PER_PIXEL => channels = value,
+                _ => {}
+            }
+        }
+        Some(Claims { pixels: width?.saturating_mul(height?), channels, sample_bytes: if bits > 8 { 2 } else { 1 } })
     }
 
     /// The unsigned number of `width` bytes at `at`.

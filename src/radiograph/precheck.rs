@@ -52,20 +52,8 @@ impl<'a> Structure<'a> {
     /// # Errors
     /// `DamagedFile` where a length or a delimiter is wrong, `TooLarge` beyond a limit.
     pub(super) fn of(bytes: &'a [u8]) -> Result<Self, Refusal> {
-        let start = if has_preamble(bytes) { PREAMBLE_BYTES } else { 0 };
-        let (meta_end, uid) = file_meta(bytes, start)?;
-        let rest = bytes.get(meta_end..).unwrap_or_default();
-        let transfer_syntax = match uid {
-            Some(uid) => uid,
-            None if starts_explicit(rest) => EXPLICIT_LITTLE_UID.to_owned(),
-            None => IMPLICIT_LITTLE_UID.to_owned(),
-        };
-        let (encoding, data_set) = match transfer_syntax.as_str() {
-            IMPLICIT_LITTLE_UID => (Encoding::ImplicitLittle, Cow::Borrowed(rest)),
-            EXPLICIT_BIG_UID => (Encoding::ExplicitBig, Cow::Borrowed(rest)),
-            DEFLATED_UID => (Encoding::ExplicitLittle, Cow::Owned(inflate(rest)?)),
-            _ => (Encoding::ExplicitLittle, Cow::Borrowed(rest)),
-        };
+        let (transfer_syntax, encoding, rest) = opened(bytes)?;
+        let data_set = if transfer_syntax == DEFLATED_UID { Cow::Owned(inflate(rest)?) } else { Cow::Borrowed(rest) };
         let mut walk = Walk::new(&data_set, 0);
         let pixels = walk.data_set(encoding)?;
         let kept = walk.kept.ranges;
@@ -84,6 +72,45 @@ impl<'a> Structure<'a> {
     pub(super) fn bytes(&self, range: &Range<usize>) -> &[u8] {
         self.data_set.get(range.clone()).unwrap_or_default()
     }
+}
+
+/// What a file's header claims of its pixels; nothing of it was checked.
+pub(super) struct Claims {
+    pub(super) transfer_syntax: String,
+    /// Samples per Pixel, Rows, Columns, Bits Allocated; `None` where the data set is deflated.
+    pub(super) sizes: Option<[u16; 4]>,
+}
+
+impl Claims {
+    /// Walks the file without reading, inflating or copying it. `None` where it does not say, or its structure does not hold.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        let (transfer_syntax, encoding, data_set) = opened(bytes).ok()?;
+        if transfer_syntax == DEFLATED_UID {
+            return Some(Self { transfer_syntax, sizes: None });
+        }
+        let mut walk = Walk::new(data_set, 0);
+        walk.data_set(encoding).ok()??;
+        let [samples, rows, columns, bits] = walk.sizes(encoding);
+        Some(Self { transfer_syntax, sizes: Some([samples.unwrap_or(1), rows?, columns?, bits?]) })
+    }
+}
+
+/// The transfer syntax, how the elements of the data set are written, and the data set, deflated where it is.
+fn opened(bytes: &[u8]) -> Result<(String, Encoding, &[u8]), Refusal> {
+    let start = if has_preamble(bytes) { PREAMBLE_BYTES } else { 0 };
+    let (meta_end, uid) = file_meta(bytes, start)?;
+    let rest = bytes.get(meta_end..).unwrap_or_default();
+    let transfer_syntax = match uid {
+        Some(uid) => uid,
+        None if starts_explicit(rest) => EXPLICIT_LITTLE_UID.to_owned(),
+        None => IMPLICIT_LITTLE_UID.to_owned(),
+    };
+    let encoding = match transfer_syntax.as_str() {
+        IMPLICIT_LITTLE_UID => Encoding::ImplicitLittle,
+        EXPLICIT_BIG_UID => Encoding::ExplicitBig,
+        _ => Encoding::ExplicitLittle,
+    };
+    Ok((transfer_syntax, encoding, rest))
 }
 
 /// Whether the bytes are a DICOM file: by the letters `DICM` behind the preamble, or, without one,
@@ -139,6 +166,11 @@ fn transfer_syntax_uid(value: &[u8]) -> Result<String, Refusal> {
     Ok(text.iter().map(|b| char::from(*b)).collect())
 }
 
+/// Most bytes that a deflated data set of `held` bytes may inflate to.
+pub(super) fn inflated_most(held: u64) -> u64 {
+    held.saturating_mul(INFLATION_MAX).clamp(INFLATION_FREE_BYTES, DICOM_INFLATED_BYTES_MAX)
+}
+
 /// Inflates a deflated data set (PS3.5 A.5), up to a limit.
 fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refusal> {
     let syntax = DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.erased();
@@ -146,7 +178,7 @@ fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::new(Code::InternalFault, "the codec of deflated data sets is missing"));
     };
     let held = u64::try_from(deflated.len()).unwrap_or(u64::MAX);
-    let most = held.saturating_mul(INFLATION_MAX).clamp(INFLATION_FREE_BYTES, DICOM_INFLATED_BYTES_MAX);
+    let most = inflated_most(held);
     let mut inflated = Vec::new();
     let source: Box<dyn Read + '_> = Box::new(deflated);
     adapter

@@ -206,3 +206,64 @@ impl Code {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// The codes as others' programs know them, in the order of [`Code::ALL`]; a name that changes here breaks them.
+    const NAMES: [&str; 17] = [
+        "unreadable_file",
+        "unknown_format",
+        "damaged_file",
+        "too_large",
+        "too_small",
+        "no_pixel_data",
+        "multi_frame",
+        "unsupported_encoding",
+        "wrong_modality",
+        "wrong_body_part",
+        "not_frontal",
+        "too_young",
+        "colour_picture",
+        "blank_film",
+        "not_a_chest",
+        "not_upright",
+        "internal_fault",
+    ];
+
+    #[test]
+    fn every_code_has_the_name_that_others_depend_on() {
+        for (code, name) in Code::ALL.into_iter().zip(NAMES) {
+            assert_eq!(code.as_str(), name);
+            assert_eq!(serde_json::to_value(code).unwrap(), name);
+        }
+        assert_eq!(Code::ALL.iter().collect::<HashSet<_>>().len(), NAMES.len());
+    }
+
+    #[test]
+    fn every_code_says_why_and_what_to_do_in_both_languages() {
+        let mut sentences = HashSet::new();
+        for code in Code::ALL {
+            let refusal = Refusal::new(code, "");
+            let (why, why_zh) = (refusal.message(Lang::En), refusal.message(Lang::Zh));
+            let (remedy, remedy_zh) = (refusal.remedy(Lang::En), refusal.remedy(Lang::Zh));
+            for english in [why.as_str(), remedy] {
+                assert!(!english.is_empty() && english.is_ascii(), "{code:?}: {english}");
+            }
+            for chinese in [why_zh.as_str(), remedy_zh] {
+                assert!(chinese.chars().any(|c| ('\u{4E00}'..='\u{9FFF}').contains(&c)), "{code:?}: {chinese}");
+            }
+            assert!(sentences.insert(why.clone()) && sentences.insert(why_zh), "{code:?} says what another code says");
+            assert_ne!(why, remedy);
+        }
+    }
+
+    #[test]
+    fn what_was_found_stands_behind_the_sentence_in_the_brackets_of_the_language() {
+        let refusal = Refusal::new(Code::TooSmall, "Rows (0028,0010) is 47");
+        assert_eq!(refusal.to_string(), "the picture is too small to be a radiograph (Rows (0028,0010) is 47)");
+        assert_eq!(refusal.message(Lang::Zh), "图像过小，不是胸片（Rows (0028,0010) is 47）");
+    }
+}

@@ -65,6 +65,17 @@ fn a_film_is_the_same_in_every_encoding() {
 }
 
 #[test]
+fn an_odd_number_of_bytes_in_big_endian_words_keeps_its_last_pixel() {
+    let grey = drawn8(51, 49);
+    let reference = read(&DicomFile::chest8(51, 49, &grey));
+    let words: Vec<u16> = grey.chunks(2).map(|two| u16::from_le_bytes([two[0], *two.get(1).unwrap_or(&0)])).collect();
+    let film = DicomFile::chest8(51, 49, &[]).with((0x7FE0, 0x0010), "OW", words.as_slice());
+    for syntax in [EXPLICIT_BIG, IMPLICIT_LITTLE] {
+        assert!(read(&film.clone().syntax(syntax)).grey == reference.grey, "{syntax}");
+    }
+}
+
+#[test]
 fn jpeg_2000_gives_every_bit_back() {
     let stream = include_bytes!("../data/drawn_15bit.j2k").to_vec();
     // The last tile-part may leave its length open.
@@ -135,6 +146,27 @@ fn a_voi_table_goes_before_a_window_and_a_modality_table_replaces_the_slope() {
         &greys(&modality),
         samples.iter().map(|s| ((f64::from(*s).powi(2) - 29_999.5) / 60_000.0 + 0.5).clamp(0.0, 1.0))
     ));
+}
+
+#[test]
+fn a_voi_table_behind_a_modality_table_begins_at_an_unsigned_value() {
+    // Stored -128 to 127, which the modality table raises to 40,000 and above: in the upper half of 16 bits.
+    let samples: Vec<u16> = drawn(50, 50, 255).iter().map(|s| s.wrapping_sub(128)).collect();
+    let table = |first: u16, values: Vec<u16>| -> Elements {
+        Elements::from([
+            ((0x0028, 0x3002), ("US".to_owned(), [256, first, 16].as_slice().into())),
+            ((0x0028, 0x3006), ("US".to_owned(), values.as_slice().into())),
+        ])
+    };
+    let film = DicomFile::chest(50, 50, &samples)
+        .with((0x0028, 0x0103), "US", 1)
+        .with((0x0028, 0x3000), "SQ", table((-128_i16).cast_unsigned(), (40_000..40_256).collect()))
+        .with((0x0028, 0x3010), "SQ", table(40_000, (0..=255).map(|v| v * 257).collect()));
+    for film in [film.clone(), film.with((0x0028, 0x1052), "DS", "-1024")] {
+        let film = read(&film);
+        assert!(close(&greys(&film), samples.iter().map(|s| (f64::from(s.cast_signed()) + 128.0) / 255.0)));
+        assert_eq!(step(&film, "voi_lut"), "VOILUTSequence (0028,3010) of 256 entries from 40000");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Promise: a truncated, damaged or hostile file is refused with the right code, in well under a
 //! second, without a panic and without allocating what it claims.
 
+use crate::allocation::peak_of;
 use crate::dicom_file::{DEFLATED, DicomFile, IMPLICIT_LITTLE, JPEG_BASELINE, PLANTED, RLE, drawn, drawn8};
 use chexbox::radiograph::{Code, decode};
 use image::{ExtendedColorType, ImageEncoder, codecs};
@@ -12,11 +13,18 @@ mod property;
 /// Generous for a loaded machine; a hostile file takes milliseconds.
 const WELL_UNDER_A_SECOND: Duration = Duration::from_millis(700);
 
+/// A file of a few KB, bytes.
+const FEW_KB: usize = 16 << 10;
+/// What the refusal of a file of a few KB may allocate at its peak, bytes: far below any film it could claim to be.
+const PEAK_MAX: u64 = 8 << 20;
+
 fn refused(bytes: &[u8]) -> Code {
     let start = Instant::now();
-    let refusal = decode(bytes).expect_err("a hostile file is not a film");
+    let (outcome, peak) = peak_of(|| decode(bytes));
     let took = start.elapsed();
+    let refusal = outcome.expect_err("a hostile file is not a film");
     assert!(took < WELL_UNDER_A_SECOND, "{refusal} took {took:?}");
+    assert!(bytes.len() > FEW_KB || peak < PEAK_MAX, "{refusal}: {} bytes allocated {peak}", bytes.len());
     assert!(!refusal.to_string().contains(PLANTED), "{refusal}");
     refusal.code()
 }
@@ -107,7 +115,7 @@ fn an_item_longer_than_its_sequence_is_damage() {
 }
 
 #[test]
-fn sides_claimed_without_pixels_are_too_large_and_allocate_nothing() {
+fn sides_claimed_without_pixels_are_refused_and_not_allocated() {
     let claimed = |rows: u16, columns: u16, pixels: usize| {
         refused(
             &film()
@@ -227,6 +235,20 @@ fn a_jpeg_2000_header_that_asks_for_gigabytes_of_books_is_too_large() {
         tiles[at..at + 4].copy_from_slice(&8_u32.to_be_bytes());
     }
     assert_eq!(refused(&whole(tiles, 4_000, 4_000)), Code::TooLarge);
+}
+
+#[test]
+fn a_jpeg_2000_film_of_the_largest_detectors_is_within_the_limit_and_a_few_bytes_of_it_are_damage() {
+    let claimed = |rows: u16, columns: u16| {
+        let mut stream = include_bytes!("../data/drawn_15bit.j2k").to_vec();
+        for (at, side) in [(8, columns), (12, rows), (24, columns), (28, rows)] {
+            stream[at..at + 4].copy_from_slice(&u32::from(side).to_be_bytes());
+        }
+        refused(&DicomFile::chest(rows, columns, &[]).fragments("1.2.840.10008.1.2.4.90", vec![stream]).bytes())
+    };
+    assert_eq!(claimed(4_300, 3_500), Code::DamagedFile);
+    assert_eq!(claimed(4_000, 4_000), Code::DamagedFile);
+    assert_eq!(claimed(4_001, 4_000), Code::TooLarge);
 }
 
 #[test]

@@ -3,13 +3,14 @@
 
 use chexbox::lang::Lang;
 use chexbox::limits::{PIXELS_MAX, SIDE_MAX_PX, SIDE_MIN_PX};
-use chexbox::radiograph::{Radiograph, Refusal, decode, identity};
+use chexbox::radiograph::{Radiograph, Refusal, decode, identity, memory_estimate};
 
 /// Part of the text in the identifying attributes of every corpus file.
 const PLANTED: &str = "Planted^";
 
 /// Any bytes are a film within all bounds or a refusal that says why in both languages; neither
-/// carries what stands in the identifying attributes, and a second reading agrees with the first.
+/// carries what stands in the identifying attributes, and a second reading agrees with the first. The
+/// memory it takes can be told before, and no identity shows anything of itself.
 pub fn radiograph_never_lies(bytes: &[u8]) {
     let outcome = decode(bytes);
     match &outcome {
@@ -18,6 +19,7 @@ pub fn radiograph_never_lies(bytes: &[u8]) {
     }
     let again = decode(bytes);
     assert_eq!(outcome.as_ref().err(), again.as_ref().err(), "two readings of the same bytes differ");
+    assert!(memory_estimate(bytes) >= bytes.len() as u64, "less memory than the file itself");
     if let Ok(who) = identity(bytes) {
         assert_eq!(format!("{who:?} {who}"), "PatientIdentity(redacted) redacted");
     }
