@@ -53,8 +53,3 @@ pub fn of_age(film: &Radiograph, minimum_years: u32) -> Result<(), Refusal> {
         _ => Ok(()),
     }
 }
-
-/// stub
-pub fn memory_estimate(bytes: &[u8]) -> u64 {
-    bytes.len() as u64 * 4
-}

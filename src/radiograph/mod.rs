@@ -31,7 +31,7 @@ mod refusal;
 mod rle;
 mod tone;
 
-pub use admission::{gate, large_enough, memory_estimate, of_age};
+pub use admission::{gate, large_enough, of_age};
 pub use decode::decode;
 pub use grey::{Grey, Samples, linear_tone};
 // No part of the reading of films: for the fuzzer, which checks that an identity shows nothing of

@@ -33,7 +33,7 @@ pub fn keep(records: &Records, path: &Path) -> Result<(), TrainError> {
 fn compare(source: impl std::io::Read, records: &Records, faults: &mut Faults) -> Result<(), String> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
     let header = reader.headers().map_err(|e| e.to_string())?;
-    if header != &HEADER[..] {
+    if *header != HEADER[..] {
         return Err(format!("the header is {:?}, allowed is {}", header.iter().collect::<Vec<_>>(), HEADER.join(",")));
     }
     let mut computed: BTreeMap<&str, &Record> = records.films.iter().map(|f| (f.file.as_str(), f)).collect();
