@@ -214,6 +214,12 @@ impl<'a> Walk<'a> {
                 format!("{tag} has {length} bytes, the most allowed is {DICOM_VALUE_BYTES_MAX}"),
             ));
         }
+        // The data-set reader reads whole numbers and takes a remainder for the next tag: from there on it would see another
+        // structure than this walk has checked, with lengths that nobody bounded.
+        let unit = bytes_of_a_number(vr);
+        if !pixels && !length.is_multiple_of(unit) {
+            return Err(damaged(format!("{tag} of {} has {length} bytes, allowed is a multiple of {unit}", vr.to_string())));
+        }
         self.at = value.end;
         Ok(match tag {
             PIXEL_DATA => Visit::Pixels(PixelData::Native { vr, bytes: value }),
@@ -252,7 +258,11 @@ impl<'a> Walk<'a> {
     /// Tag, VR and length of the element here; the VR of implicit elements is the dictionary's.
     pub(super) fn element_header(&mut self, encoding: Encoding) -> Result<(Tag, VR, u32), Refusal> {
         let tag = self.tag(encoding)?;
-        if matches!(tag, ITEM | ITEM_DELIMITER | SEQUENCE_DELIMITER) {
+        if tag.group() == ITEM.group() {
+            // The standard knows no other element of this group, and readers differ on whether one has a VR.
+            if !matches!(tag, ITEM | ITEM_DELIMITER | SEQUENCE_DELIMITER) {
+                return Err(damaged(format!("{tag} is no item and no delimiter")));
+            }
             return Ok((tag, VR::UN, self.length32(encoding)?));
         }
         if encoding == Encoding::ImplicitLittle {
@@ -324,6 +334,16 @@ impl<'a> Walk<'a> {
             ));
         }
         Ok(())
+    }
+}
+
+/// Bytes of one value of a binary VR (PS3.5 6.2); 1 for text and bytes.
+fn bytes_of_a_number(vr: VR) -> u32 {
+    match vr {
+        VR::US | VR::SS | VR::OW => 2,
+        VR::AT | VR::UL | VR::SL | VR::FL | VR::OL | VR::OF => 4,
+        VR::FD | VR::UV | VR::SV | VR::OD | VR::OV => 8,
+        _ => 1,
     }
 }
 

@@ -74,6 +74,22 @@ fn the_corpus_of_the_fuzzer_keeps_its_property() {
 }
 
 #[test]
+fn a_length_or_a_tag_that_readers_take_differently_does_not_lead_the_reader_astray() {
+    // Found by the fuzzer: the data-set reader reads whole numbers, takes the byte left over for the next tag, and
+    // allocated a gigabyte for a length that it read in the wrong place.
+    for bytes in [
+        &include_bytes!("../fuzz/corpus/length_no_multiple_of_unit.dcm")[..],
+        &include_bytes!("../fuzz/corpus/tag_of_group_fffe.dcm")[..],
+    ] {
+        assert_eq!(refused(bytes), Code::DamagedFile);
+    }
+    for (vr, length) in [("UL", 6), ("SL", 2), ("FL", 6), ("AT", 10), ("FD", 12)] {
+        let film = film().with((0x0028, 0x0303), vr, vec![0_u8; length]);
+        assert_eq!(refused(&film.bytes()), Code::DamagedFile, "{vr} of {length} bytes");
+    }
+}
+
+#[test]
 fn a_dicom_file_cut_at_any_byte_is_refused() {
     for whole in [film().bytes(), film().rle().bytes(), film().jpeg(300).bytes(), film().syntax(DEFLATED).bytes()] {
         assert!(decode(&whole).is_ok());
