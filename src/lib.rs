@@ -17,6 +17,7 @@ pub mod radiograph;
 pub mod reading;
 pub mod report;
 pub mod stats;
+pub mod threads;
 
 #[cfg(feature = "train")]
 pub mod train;

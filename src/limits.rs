@@ -86,6 +86,15 @@ pub const TEXT_CHARS_MAX: usize = 2_000;
 /// Largest network input side, pixels.
 pub const INPUT_SIDE_MAX: usize = 2_048;
 
+/// Smallest network input side, pixels: a DenseNet halves it five times.
+pub const INPUT_SIDE_MIN: usize = 32;
+
+/// Most threads that one film is split over: more than any convolution of a film has rows for.
+pub const THREADS_MAX: u16 = 64;
+
+/// Most runs of a bench: at a second each, a day.
+pub const BENCH_RUNS_MAX: u32 = 86_400;
+
 /// Most files that one `read` takes from folders.
 pub const FILES_PER_RUN_MAX: usize = 1_000_000;
 

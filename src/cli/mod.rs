@@ -1,6 +1,7 @@
 //! The verbs of the command line, one file each. Files, folders, the terminal and the clock are
 //! touched here; what a film says is decided in the library.
 
+mod bench;
 mod files;
 mod in_order;
 mod load;
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox read films/ --json > a.jsonl      one record a line / 每行一条记录
   chexbox read film.png --lang zh           in Chinese / 中文
   chexbox models                            the models in this binary / 内置模型
+  chexbox bench                             how long the network takes here / 网络计时
 
 Exit codes / 退出码:
   0  every film was read / 全部读取
@@ -54,6 +56,8 @@ pub enum Verb {
     Read(read::ReadArgs),
     /// List the models in this binary, their findings and operating points / 列出模型
     Models(models::ModelsArgs),
+    /// Time the network, or a whole reading, on this machine / 计时
+    Bench(bench::BenchArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
     /// Train models from label and image folders with libtorch / 训练模型
@@ -117,6 +121,7 @@ impl Verb {
         match self {
             Self::Read(args) => read::run(&args),
             Self::Models(args) => models::run(&args),
+            Self::Bench(args) => bench::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(args).map(|()| Exit::Done).map_err(Into::into),

@@ -4,8 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What decides about films: it takes values and gives values.
-const CORE: [&str; 10] =
-    ["lang.rs", "limits.rs", "radiograph", "input.rs", "model", "findings.rs", "grad_cam.rs", "report", "reading.rs", "stats"];
+const CORE: [&str; 11] = [
+    "lang.rs",
+    "limits.rs",
+    "threads.rs",
+    "radiograph",
+    "input.rs",
+    "model",
+    "findings.rs",
+    "grad_cam.rs",
+    "report",
+    "reading.rs",
+    "stats",
+];
 
 /// Parts that only a verb may bring together.
 const SHELLS: [&str; 4] = ["http", "store", "dicom_net", "appliance"];
