@@ -108,24 +108,30 @@ class Bench:
         """The side of the model's own input."""
         return self.start([self.options.binary, "bench", "--runs", 1, "--json", "--model", self.options.model], 1)["size"]
 
+    def python_files(self):
+        """What the Python pipeline runs: OpenVINO's fastest int8 file, and the f32 one, whose head is plain."""
+        size = self.own_size()
+        f32 = forms.exported(self.options.binary, self.options.model, size, "f32", self.folder)
+        return self.int8_files(size)["openvino"]["file"], f32
+
     def whole(self):
         o = self.options
-        best = self.int8_files(self.own_size())["openvino"]
+        files = self.python_files()
         folder = self.folder / "films"
         folder.mkdir(exist_ok=True)
         source = max(self.films, key=lambda f: f.stat().st_size)
-        files = inputs.full_size(source, folder)
+        films = inputs.full_size(source, folder)
         for _ in range(o.rounds):
-            turns = [(e, f, t) for e in ("chexbox", "python") for f in files for t in o.threads]
+            turns = [(e, f, t) for e in ("chexbox", "python") for f in films for t in o.threads]
             random.shuffle(turns)
-            for engine, file, threads in turns:
+            for engine, film, threads in turns:
                 if engine == "chexbox":
-                    command = [o.binary, "bench", "--model", o.model, "--whole", file, "--threads", threads, "--runs", WHOLE_RUNS,
+                    command = [o.binary, "bench", "--model", o.model, "--whole", film, "--threads", threads, "--runs", WHOLE_RUNS,
                                "--json"]
                 else:
-                    command = [sys.executable, HERE / "pipeline.py", "whole", o.model, best["file"], file, threads, WHOLE_RUNS]
+                    command = [sys.executable, HERE / "pipeline.py", "whole", o.model, *files, film, threads, WHOLE_RUNS]
                 found = self.start(command, threads)
-                self.add(kind="whole", engine=engine, film=file.name, threads=threads, stages=found["stages"],
+                self.add(kind="whole", engine=engine, film=film.name, threads=threads, stages=found["stages"],
                          total=found["total"], overlays=found["overlays"], picture_bytes=found["picture_bytes"],
                          load_ms=found["load_ms"], rss_mb=found["rss_mb"])
 
@@ -138,14 +144,14 @@ class Bench:
             for i in range(FOLDER_FILMS):
                 film = self.films[i % len(self.films)]
                 (folder / f"{i:04}{film.suffix}").symlink_to(film)
-        best = self.int8_files(self.own_size())["openvino"]["file"]
+        files = self.python_files()
         for _ in range(o.rounds):
             turns = [(e, t) for e in ("chexbox", "python") for t in o.threads]
             random.shuffle(turns)
             for engine, threads in turns:
                 command = [o.binary, "read", folder, "--json", "--model", o.model, "--jobs", threads]
                 if engine == "python":
-                    command = [sys.executable, HERE / "pipeline.py", "folder", o.model, best, folder, threads]
+                    command = [sys.executable, HERE / "pipeline.py", "folder", o.model, *files, folder, threads]
                 cores = sorted(os.sched_getaffinity(0))[:threads]
                 begun = time.perf_counter()
                 done = subprocess.run(["taskset", "-c", ",".join(map(str, cores)), *map(str, command)], capture_output=True, text=True)

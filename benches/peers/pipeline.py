@@ -1,8 +1,10 @@
 """The reading of a film as a Python programmer would put it together: pydicom, Pillow, numpy, OpenVINO. The same work as
 `chexbox bench --whole` times, without a gate, captions and colour scale: it does less.
 
-  pipeline.py whole MODEL FILE.onnx|xml FILM THREADS RUNS     stages, as `chexbox bench --whole --json` prints them
-  pipeline.py folder MODEL FILE.onnx|xml FOLDER PROCESSES     one JSON record a film
+  pipeline.py whole MODEL FILE.onnx|xml HEAD.onnx FILM THREADS RUNS     stages, as `chexbox bench --whole --json` prints them
+  pipeline.py folder MODEL FILE.onnx|xml HEAD.onnx FOLDER PROCESSES     one JSON record a film
+
+HEAD is the f32 file of the same model: heat maps need the classifier's weights.
 """
 
 import io
@@ -31,10 +33,10 @@ CLEAR, FULL, COVER = 0.15, 0.75, 0.55
 
 
 class Reader:
-    def __init__(self, model, file, threads):
+    def __init__(self, model, file, head, threads):
         self.manifest = tomllib.loads((ROOT / "models" / model / "manifest.toml").read_text())
         self.run = engine.openvino_engine(file, threads)
-        self.head = head_weights(model)
+        self.head = head_weights(head)
         heat = np.linspace(0, 1, 256)
         at = np.linspace(0, 1, len(INFERNO))
         colour = np.stack([np.interp(heat, at, [c[i] for c in INFERNO]) for i in range(3)], axis=1)
@@ -111,17 +113,17 @@ def decode(path):
     return np.asarray(Image.open(path).convert("L")).astype(np.float32) * np.float32(1 / 255)
 
 
-def head_weights(model):
+def head_weights(path):
     import onnx
 
-    file = onnx.load(ROOT / "models" / model / "model.onnx")
+    file = onnx.load(path)
     gemm = next(n for n in file.graph.node if "logits" in n.output)
     return next(onnx.numpy_helper.to_array(t) for t in file.graph.initializer if t.name == gemm.input[1])
 
 
-def whole(model, file, film, threads, runs):
+def whole(model, file, head, film, threads, runs):
     begun = time.perf_counter()
-    reader = Reader(model, file, threads)
+    reader = Reader(model, file, head, threads)
     load_ms = (time.perf_counter() - begun) * 1e3
     totals, stages = [], {}
     for run in range(runs + 1):
@@ -138,9 +140,9 @@ def whole(model, file, film, threads, runs):
                       "overlays": len(overlays), "picture_bytes": sum(map(len, overlays)), "load_ms": load_ms, "rss_mb": rss}))
 
 
-def start(model, file):
+def start(model, file, head):
     global READER
-    READER = Reader(model, file, 1)
+    READER = Reader(model, file, head, 1)
 
 
 def one(path):
@@ -150,18 +152,18 @@ def one(path):
         return json.dumps({"file": str(path), "status": "refused", "why": str(error)})
 
 
-def folder(model, file, films, processes):
+def folder(model, file, head, films, processes):
     paths = sorted(pathlib.Path(films).iterdir())
-    with multiprocessing.get_context("spawn").Pool(processes, start, (model, file)) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, start, (model, file, head)) as pool:
         for record in pool.imap(one, paths, chunksize=8):
             print(record)
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["whole", model, file, film, threads, runs]:
-            whole(model, file, film, int(threads), int(runs))
-        case ["folder", model, file, films, processes]:
-            folder(model, file, films, int(processes))
+        case ["whole", model, file, head, film, threads, runs]:
+            whole(model, file, head, film, int(threads), int(runs))
+        case ["folder", model, file, head, films, processes]:
+            folder(model, file, head, films, int(processes))
         case _:
             sys.exit(__doc__)

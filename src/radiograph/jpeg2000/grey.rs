@@ -1,0 +1,181 @@
+//! A grey codestream to exact samples: packets, then every code-block by itself on the threads that the
+//! film may use, then the wavelet. The same bytes whatever the number of threads.
+
+use super::arithmetic::unstuffed;
+use super::block::BlockDecoder;
+use super::coding::{Coding, Rect, Wavelet};
+use super::packets;
+use super::segment;
+use super::tile::{Band, Block, Tile};
+use super::wavelet::{Coefficient, compose};
+use crate::threads;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+/// The samples of the picture, shifted to be positive where they are not signed, row by row; not yet clamped.
+/// `None` where the data contradict themselves.
+pub(super) fn decode(stream: &[u8], coding: &Coding, parts: &Parts, level: i32) -> Option<Vec<i32>> {
+    let (width, height) = (coding.image.width(), coding.image.height());
+    let mut samples = vec![0_i32; width * height];
+    for (index, parts) in parts.by_tile.iter().enumerate() {
+        let rect = parts_rect(coding, index)?;
+        let data = match parts.as_slice() {
+            [] => return None,
+            [one] => Cow::Borrowed(stream.get(one.clone())?),
+            many => Cow::Owned(many.iter().map(|part| stream.get(part.clone())).collect::<Option<Vec<_>>>()?.concat()),
+        };
+        let mut tile = Tile::new(coding, rect);
+        packets::read(&mut tile, coding, &data)?;
+        let out = Region { samples: &mut samples, width, x: (rect.x0 - coding.image.x0) as usize, y: (rect.y0 - coding.image.y0) as usize };
+        match coding.wavelet {
+            Wavelet::Reversible => out.store(&composed(&tile, &data, |value: u32, _| (value >> 1) as i32)?, rect, |v| v.wrapping_add(level)),
+            Wavelet::Irreversible => {
+                let plane = composed(&tile, &data, |value, step| value as f32 * 0.5 * step)?;
+                out.store(&plane, rect, |v: f32| (v + level as f32).round() as i32);
+            }
+        }
+    }
+    Some(samples)
+}
+
+/// Where the data of each tile lie in the stream.
+pub(super) struct Parts {
+    by_tile: Vec<Vec<Range<usize>>>,
+}
+
+impl Parts {
+    /// Walks the tile-parts; the stream was walked before. `None` where one of them has markers of its own.
+    pub(super) fn of(stream: &[u8], coding: &Coding) -> Option<Self> {
+        let (columns, rows) = tiles(coding)?;
+        let mut by_tile = vec![Vec::new(); columns.checked_mul(rows)?];
+        let mut at = coding.tiles_at;
+        while stream.get(at..at + 2)? != [0xFF, 0xD9] {
+            let header = stream.get(at..at + 12)?;
+            let tile = usize::from(u16::from_be_bytes([header[4], header[5]]));
+            let length = u32::from_be_bytes([header[6], header[7], header[8], header[9]]) as usize;
+            let mut data = at + 12;
+            while stream.get(data..data + 2)? != [0xFF, 0x93] {
+                // Packet lengths and comments.
+                if !matches!(stream.get(data..data + 2)?, [0xFF, 0x58 | 0x64]) {
+                    return None;
+                }
+                data += 4 + segment(stream.get(data + 2..)?)?.0.len();
+            }
+            by_tile.get_mut(tile)?.push(data + 2..(at + length).max(data + 2));
+            at += length;
+        }
+        Some(Self { by_tile })
+    }
+}
+
+/// Columns and rows of tiles.
+fn tiles(coding: &Coding) -> Option<(usize, usize)> {
+    let count = |end: u32, origin: u32, size: u32| usize::try_from(end.checked_sub(origin)?.div_ceil(size)).ok();
+    let across = count(coding.image.x1, coding.tile_origin.0, coding.tile_size.0)?;
+    Some((across, count(coding.image.y1, coding.tile_origin.1, coding.tile_size.1)?))
+}
+
+/// The rectangle of a tile inside the image (B.3); `None` for one that lies outside.
+fn parts_rect(coding: &Coding, index: usize) -> Option<Rect> {
+    let (columns, _) = tiles(coding)?;
+    let edge = |origin: u32, size: u32, at: usize| u64::from(origin) + u64::from(size) * at as u64;
+    let inside = |at: u64, low: u32, high: u32| at.clamp(u64::from(low), u64::from(high)) as u32;
+    let (x, y) = (index % columns, index / columns);
+    let (image, origin, size) = (coding.image, coding.tile_origin, coding.tile_size);
+    let rect = Rect {
+        x0: inside(edge(origin.0, size.0, x), image.x0, image.x1),
+        y0: inside(edge(origin.1, size.1, y), image.y0, image.y1),
+        x1: inside(edge(origin.0, size.0, x + 1), image.x0, image.x1),
+        y1: inside(edge(origin.1, size.1, y + 1), image.y0, image.y1),
+    };
+    (rect.width() > 0 && rect.height() > 0).then_some(rect)
+}
+
+/// A tile's place in the picture.
+struct Region<'a> {
+    samples: &'a mut [i32],
+    width: usize,
+    x: usize,
+    y: usize,
+}
+
+impl Region<'_> {
+    fn store<T: Copy>(self, plane: &[T], rect: Rect, sample: impl Fn(T) -> i32) {
+        let rows = self.samples.chunks_exact_mut(self.width).skip(self.y);
+        for (to, from) in rows.zip(plane.chunks_exact(rect.width())) {
+            to[self.x..].iter_mut().zip(from).for_each(|(to, from)| *to = sample(*from));
+        }
+    }
+}
+
+/// The tile's samples before the level shift.
+fn composed<T: Coefficient + std::ops::Neg<Output = T>>(tile: &Tile, data: &[u8], value: impl Fn(u32, f32) -> T + Sync) -> Option<Vec<T>> {
+    let mut bands: Vec<Vec<T>> = tile.bands.iter().map(|b| vec![T::default(); b.rect.width() * b.rect.height()]).collect();
+    coefficients(tile, data, &mut bands, value)?;
+    let mut bands = bands.into_iter();
+    let mut plane = bands.next()?;
+    for rect in &tile.resolutions[1..] {
+        let (hl, lh, hh) = (bands.next()?, bands.next()?, bands.next()?);
+        plane = compose(&plane, [&hl, &lh, &hh], *rect);
+    }
+    Some(plane)
+}
+
+/// One row of code-blocks in a sub-band: what one thread decodes at a time.
+struct Row<'a, T> {
+    band: &'a Band,
+    blocks: Vec<&'a Block>,
+    /// The sub-band's rows that they fill.
+    target: &'a mut [T],
+    first: usize,
+}
+
+fn coefficients<T: Coefficient + std::ops::Neg<Output = T>>(
+    tile: &Tile,
+    data: &[u8],
+    bands: &mut [Vec<T>],
+    value: impl Fn(u32, f32) -> T + Sync,
+) -> Option<()> {
+    let mut rows: Vec<Mutex<Row<T>>> = Vec::new();
+    for (index, (band, target)) in tile.bands.iter().zip(bands).enumerate() {
+        let mut blocks: Vec<&Block> = tile.blocks.iter().filter(|b| b.band == index).collect();
+        blocks.sort_by_key(|b| b.y);
+        let (width, mut rest) = (band.rect.width(), target.as_mut_slice());
+        for blocks in blocks.chunk_by(|a, b| a.y == b.y) {
+            let (first, height) = blocks.first().map(|b| (b.y, b.height))?;
+            let (own, others) = rest.split_at_mut_checked(height * width)?;
+            rest = others;
+            rows.push(Mutex::new(Row { band, blocks: blocks.to_vec(), target: own, first }));
+        }
+    }
+    // The largest sub-bands come last in the list and first to the threads.
+    let count = rows.len();
+    let done = threads::map(count, |i| {
+        let mut row = rows[count - 1 - i].lock().unwrap_or_else(PoisonError::into_inner);
+        decode_row(&mut row, data, &value)
+    });
+    done.into_iter().collect()
+}
+
+fn decode_row<T: Coefficient + std::ops::Neg<Output = T>>(row: &mut Row<'_, T>, data: &[u8], value: &impl Fn(u32, f32) -> T) -> Option<()> {
+    let (mut decoder, mut bits) = (BlockDecoder::default(), Vec::new());
+    let (width, band) = (row.band.rect.width(), row.band);
+    for block in &row.blocks {
+        let Some(empty) = block.empty_planes else { continue };
+        let planes = band.planes.checked_sub(empty)?;
+        if block.passes > (3 * planes).saturating_sub(2) || block.y != row.first {
+            return None;
+        }
+        let parts = block.parts.iter().map(|part| data.get(part.clone())).collect::<Option<Vec<_>>>()?;
+        unstuffed(parts.into_iter(), &mut bits);
+        decoder.decode((block.width, block.height), band.orientation, planes, block.passes, &bits);
+        for (y, target) in row.target.chunks_exact_mut(width).enumerate().take(block.height) {
+            for (to, (magnitude, negative)) in target[block.x..].iter_mut().zip(decoder.row(y)) {
+                let coefficient = value(magnitude, band.step);
+                *to = if negative { -coefficient } else { coefficient };
+            }
+        }
+    }
+    Some(())
+}
