@@ -3,7 +3,9 @@
 mod bundle;
 mod declared;
 mod manifest;
+pub(crate) mod onnx;
 mod probe;
+pub mod quantize;
 mod session;
 mod unpack;
 

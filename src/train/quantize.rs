@@ -3,7 +3,7 @@
 //! DequantizeLinear node that gives `W`.
 
 use super::TrainError;
-use super::onnx::{int, node};
+use crate::model::onnx::{int, node};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, TensorProto};
 
