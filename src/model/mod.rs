@@ -2,6 +2,7 @@
 
 mod bundle;
 mod declared;
+pub mod kernels;
 mod manifest;
 mod probe;
 mod session;
