@@ -2,6 +2,7 @@
 
 mod bundle;
 mod declared;
+pub mod kernels;
 mod manifest;
 pub(crate) mod onnx;
 mod probe;
