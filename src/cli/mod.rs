@@ -5,6 +5,7 @@ mod files;
 mod in_order;
 mod load;
 mod memory;
+mod model;
 mod models;
 mod output;
 mod pictures;
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox read films/ --json > a.jsonl      one record a line / 每行一条记录
   chexbox read film.png --lang zh           in Chinese / 中文
   chexbox models                            the models in this binary / 内置模型
+  chexbox model --help                      look into, check, export, quantize models / 模型工具
 
 Exit codes / 退出码:
   0  every film was read / 全部读取
@@ -54,6 +56,8 @@ pub enum Verb {
     Read(read::ReadArgs),
     /// List the models in this binary, their findings and operating points / 列出模型
     Models(models::ModelsArgs),
+    /// Show, verify, export or quantize a model / 查看、检查、导出、量化模型
+    Model(model::ModelArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
     /// Train models from label and image folders with libtorch / 训练模型
@@ -117,6 +121,7 @@ impl Verb {
         match self {
             Self::Read(args) => read::run(&args),
             Self::Models(args) => models::run(&args),
+            Self::Model(args) => model::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(args).map(|()| Exit::Done).map_err(Into::into),

@@ -213,7 +213,8 @@ impl Bench {
     }
 }
 
-fn parse_lang(text: &str) -> Result<Lang, String> {
+/// A language as `--lang` names it.
+pub(super) fn parse_lang(text: &str) -> Result<Lang, String> {
     let language = text.to_ascii_lowercase();
     match language.split(['_', '-', '.']).next() {
         Some("en") => Ok(Lang::En),
@@ -223,7 +224,7 @@ fn parse_lang(text: &str) -> Result<Lang, String> {
 }
 
 /// The language of the environment, by POSIX precedence.
-fn locale() -> Lang {
+pub(super) fn locale() -> Lang {
     let set = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
     Lang::of_locale(&set("LC_ALL").or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG")).unwrap_or_default())
 }

@@ -33,7 +33,7 @@ pub struct Balance {
 }
 
 /// The best balance for `conv`, whose weights are f32.
-pub fn balance(conv: &Conv, seen: &Statistics, exponents: &[f32]) -> Balance {
+pub fn balance(conv: &Conv, seen: &Statistics) -> Balance {
     let Weights::F32(weights) = &conv.weights else { return Balance { factors: vec![1.0; conv.inputs], step: 1.0 } };
     let taps = conv.taps();
     let (mut largest, mut norms) = (vec![0.0_f32; conv.inputs], vec![0.0_f64; conv.inputs]);
@@ -46,18 +46,13 @@ pub fn balance(conv: &Conv, seen: &Statistics, exponents: &[f32]) -> Balance {
         }
     }
     let energies = seen.energies();
-    let tried = exponents.iter().map(|exponent| {
+    let tried = EXPONENTS.iter().map(|exponent| {
         let factors = factors(*exponent, seen.tops(), &largest);
         let (step, of_values) = step(&factors, seen, &norms);
         (of_values + weight_error(weights, &factors, &energies, conv), Balance { factors, step })
     });
     let best = tried.reduce(|best, next| if next.0 < best.0 { next } else { best });
     best.map_or(Balance { factors: vec![1.0; conv.inputs], step: 1.0 }, |(_, balance)| balance)
-}
-
-/// Exponents that [`balance`] is to try.
-pub fn exponents() -> &'static [f32] {
-    &EXPONENTS
 }
 
 fn factors(exponent: f32, tops: &[f32], largest: &[f32]) -> Vec<f32> {

@@ -3,7 +3,7 @@
 use super::QuantizeError;
 use crate::model::onnx::floats;
 use std::collections::HashMap;
-use tract_onnx::pb::{GraphProto, NodeProto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 /// Most values that one Concat may join, directly or through others: a dense block of 64 layers has 65.
 const PIECES_MAX: usize = 512;
@@ -12,7 +12,7 @@ const PIECES_MAX: usize = 512;
 pub struct Graph<'a> {
     maker: HashMap<&'a str, &'a NodeProto>,
     takers: HashMap<&'a str, Vec<&'a NodeProto>>,
-    constants: HashMap<&'a str, &'a tract_onnx::pb::TensorProto>,
+    constants: HashMap<&'a str, &'a TensorProto>,
     norms: Vec<&'a NodeProto>,
 }
 
@@ -27,6 +27,16 @@ impl<'a> Graph<'a> {
         let constants = graph.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
         let norms = graph.node.iter().filter(|n| n.op_type == "BatchNormalization").collect();
         Self { maker, takers, constants, norms }
+    }
+
+    /// The node that makes `value`.
+    pub fn maker(&self, value: &str) -> Option<&'a NodeProto> {
+        self.maker.get(value).copied()
+    }
+
+    /// The constant of this name.
+    pub fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
+        self.constants.get(name).copied()
     }
 
     /// The nodes that take `value`, through Identity and Dropout, which change nothing at inference.

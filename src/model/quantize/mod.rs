@@ -1,8 +1,8 @@
 //! From a DenseNet in f32 and calibration films to a file of 8-bit integers.
 //!
 //! The steps, a file each: [`recognise`] the network ([`graph`] looks around in it), [`chain`]; run it over the films and
-//! count what flows into each convolution ([`plan`], [`statistics`]); [`balance`] values against weights;
-//! round the [`weights`]; [`write`] the QDQ file. Everything that is quantized comes out of a ReLU, hence
+//! count what flows into each convolution ([`observe`], [`plan`], [`statistics`]); [`balance`] values against weights;
+//! [`round`] the [`weights`]; [`write`] the QDQ file. [`summary`] says what a file holds, [`resize`] makes one for other images. Everything that is quantized comes out of a ReLU, hence
 //! unsigned integers with zero point 0. The stem and the head stay f32: together they are 4 % of the multiply-adds.
 //!
 //! The same films give the same bytes, in whatever order and on however many threads they are counted.
@@ -10,20 +10,23 @@
 mod balance;
 mod chain;
 mod graph;
+mod observe;
 mod plan;
 mod recognise;
+mod resize;
+mod round;
 mod statistics;
+mod summary;
 mod weights;
 mod write;
 
 use crate::input::Plane;
 use crate::model::unpack::{UnpackError, dequantize_weights};
-use chain::{Chain, Conv, Weights};
-use plan::Plan;
-use statistics::{Statistics, Tops};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tract_onnx::pb::ModelProto;
+
+pub use resize::resized;
+pub use summary::{Convolution, Precision, Shape, Summary};
+pub use weights::PAIR_MAX;
 
 /// Why a model cannot be quantized.
 #[derive(Debug, thiserror::Error)]
@@ -76,120 +79,31 @@ pub struct Calibration<'a> {
     pub seen: &'a (dyn Fn(usize, usize) + Sync),
 }
 
-/// Experiments.
-#[derive(Clone, Debug)]
-pub struct Recipe {
-    pub exponents: Vec<f32>,
-    pub bias: bool,
-}
-impl Default for Recipe {
-    fn default() -> Self {
-        Self { exponents: balance::exponents().to_vec(), bias: true }
-    }
-}
-
 /// The model as 8-bit integers in QDQ form.
 ///
 /// # Errors
 /// [`QuantizeError`] where the model is no DenseNet in f32, or cannot be run.
-pub fn quantize(model: &ModelProto, calibration: &Calibration, recipe: &Recipe) -> Result<ModelProto, QuantizeError> {
+pub fn quantize(model: &ModelProto, calibration: &Calibration) -> Result<ModelProto, QuantizeError> {
     let mut model = model.clone();
     dequantize_weights(&mut model)?;
     let mut chain = recognise::recognise(&model)?;
-    let seen = observe(&chain, calibration)?;
-    let mut steps = Vec::with_capacity(seen.len());
+    let seen = observe::observe(&chain, calibration)?;
+    let mut balances = Vec::with_capacity(seen.len());
     let mut sites = seen.iter();
     chain.each_site(|feed, conv| {
-        let Some(seen) = sites.next() else { return };
-        let found = balance::balance(conv, seen, &recipe.exponents);
-        feed.divide(&found.factors);
-        conv.multiply_inputs(&found.factors);
-        steps.push(found);
+        if let Some(seen) = sites.next() {
+            let balance = balance::balance(conv, seen);
+            feed.divide(&balance.factors);
+            conv.multiply_inputs(&balance.factors);
+            balances.push(balance);
+        }
     });
-    let mut sites = seen.iter().zip(&steps);
+    // Only now: dividing a bottleneck's outputs changes its weights.
+    let mut sites = seen.iter().zip(&balances);
     chain.each_site(|_, conv| {
-        let Some((seen, balance)) = sites.next() else { return };
-        round(conv, seen, balance, recipe);
+        if let Some((seen, balance)) = sites.next() {
+            round::round(conv, seen, balance);
+        }
     });
     Ok(write::write(&chain, calibration.size).model)
-}
-
-/// Rounds the weights of one convolution and moves the mean error of its outputs into their summands.
-fn round(conv: &mut Conv, seen: &Statistics, balance: &balance::Balance, recipe: &Recipe) {
-    let energies: Vec<f64> =
-        seen.energies().iter().zip(&balance.factors).map(|(e, by)| e / f64::from(*by).powi(2)).collect();
-    let rounded = weights::quantized(conv, balance.step, &energies);
-    if recipe.bias {
-    if let (Weights::F32(before), Weights::Int8 { values, scales, .. }) = (&conv.weights, &rounded) {
-        let (taps, means) = (conv.taps(), seen.means());
-        // A tap beside the centre looks over the border at one row or column of the map, where there are zeros.
-        let inside = (seen.side().saturating_sub(1)) as f64 / seen.side().max(1) as f64;
-        let share = |tap: usize| if conv.side == 1 { 1.0 } else { [tap / 3, tap % 3].iter().map(|p| if *p == 1 { 1.0 } else { inside }).product() };
-        for o in 0..conv.outputs {
-            let mut lost = 0.0;
-            for c in 0..conv.inputs {
-                let by = f64::from(balance.factors[c]);
-                let (mean, after) = (means[c] / by, seen.mean_rounded(c, f64::from(balance.step) * by) / by);
-                for t in 0..taps {
-                    let at = (o * conv.inputs + c) * taps + t;
-                    lost += share(t) * (f64::from(before[at]) * mean - f64::from(values[at]) * f64::from(scales[o]) * after);
-                }
-            }
-            conv.bias[o] += lost as f32;
-        }
-    }
-    }
-    conv.weights = rounded;
-}
-
-/// Runs the network over the films, once for the largest values and once for the histograms.
-fn observe(chain: &Chain, calibration: &Calibration) -> Result<Vec<Statistics>, QuantizeError> {
-    if calibration.films == 0 {
-        return Err(QuantizeError::NoFilms);
-    }
-    let written = write::write(chain, calibration.size);
-    let plan = Plan::new(&written.model, &written.sites, chain.image_channels(), calibration.size)?;
-    let first = inputs_of(&plan, &(calibration.film)(0))?;
-    let tops: Vec<Mutex<Tops>> = first.iter().map(|(dims, _)| Mutex::new(Tops::new(dims[0]))).collect();
-    let run = |pass: usize, see: &(dyn Fn(usize, &[f32]) + Sync)| -> Result<(), QuantizeError> {
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = || -> Result<(), QuantizeError> {
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                if i >= calibration.films {
-                    return Ok(());
-                }
-                for (site, (_, map)) in inputs_of(&plan, &(calibration.film)(i))?.iter().enumerate() {
-                    see(site, map);
-                }
-                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                (calibration.seen)(pass * calibration.films + done, 2 * calibration.films);
-            }
-        };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..calibration.threads.max(1)).map(|_| scope.spawn(work)).collect();
-            let ended = workers.into_iter().map(|w| w.join().unwrap_or_else(|_| Err(QuantizeError::Engine("a thread ended".into()))));
-            ended.collect::<Result<Vec<()>, _>>().map(drop)
-        })
-    };
-    run(0, &|site, map| with(&tops[site], |tops| tops.see(map)))?;
-    let seen: Vec<Mutex<Statistics>> =
-        tops.into_iter().zip(&first).map(|(t, (dims, _))| Mutex::new(Statistics::new(open(t), dims[1]))).collect();
-    run(1, &|site, map| with(&seen[site], |seen| seen.see(map)))?;
-    let mut seen: Vec<Statistics> = seen.into_iter().map(open).collect();
-    seen.iter_mut().for_each(Statistics::close);
-    Ok(seen)
-}
-
-/// What flows into the convolutions: the outputs behind logits and features.
-fn inputs_of(plan: &Plan, film: &Plane) -> Result<Vec<plan::Output>, QuantizeError> {
-    Ok(plan.run(film)?.split_off(2))
-}
-
-fn with<T>(mutex: &Mutex<T>, f: impl FnOnce(&mut T)) {
-    f(&mut mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-}
-
-fn open<T>(mutex: Mutex<T>) -> T {
-    mutex.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -2,6 +2,7 @@
 
 use super::QuantizeError;
 use crate::input::Plane;
+use crate::model::operators;
 use std::sync::Arc;
 use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
@@ -28,7 +29,7 @@ impl Plan {
     }
 
     fn load(model: &ModelProto, channels: usize, size: usize) -> TractResult<Arc<TypedSimplePlan>> {
-        tract_onnx::onnx()
+        operators::reader()
             .model_for_proto_model(model)?
             .with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), [1, channels, size, size]))?
             .into_optimized()?
