@@ -48,7 +48,7 @@ impl Found {
 
     pub(super) fn operator(self, set: InstructionSet) -> Result<FusedBlock, KernelError> {
         let shape = [1, self.side[0], self.side[1], self.channels()];
-        Ok(FusedBlock { block: Arc::new(Block::new(self.spec, set)?), shape })
+        Ok(FusedBlock { block: Arc::new(Block::new(&self.spec, set)?), shape })
     }
 }
 

@@ -95,7 +95,7 @@ impl<'a> Graph<'a> {
     }
 
     pub(super) fn floats(&self, at: OutletId) -> Option<Vec<f32>> {
-        floats(&self.constant(at)?)
+        floats(&*self.constant(at)?)
     }
 
     /// The parameter of an operation by channels on a map: one value for each channel of [1, C, 1, 1].

@@ -125,7 +125,7 @@ impl Found {
         let (logits, features) = (self.tail.logits, self.tail.features);
         let parts = self.into_operators(set)?;
         let mut model = TypedModel { symbols: source.symbols.clone(), ..TypedModel::default() };
-        let mut wire = |model: &mut TypedModel| -> TractResult<TVec<OutletId>> {
+        let wire = |model: &mut TypedModel| -> TractResult<TVec<OutletId>> {
             let image = source.input_outlets()?[0];
             let name = &source.node(image.node).name;
             let mut wires = tvec![model.add_source(name, source.outlet_fact(image)?.clone())?];

@@ -27,7 +27,7 @@ impl Found {
     }
 
     pub(super) fn operator(self, to: &Arc<Shelf>, set: InstructionSet) -> Result<FusedStem, KernelError> {
-        Ok(FusedStem { stem: Arc::new(Stem::new(self.spec, set)?), side: self.side, to: Arc::clone(to) })
+        Ok(FusedStem { stem: Arc::new(Stem::new(&self.spec, set)?), side: self.side, to: Arc::clone(to) })
     }
 }
 

@@ -25,7 +25,7 @@ impl Found {
     pub(super) fn read(graph: &mut Graph<'_>) -> Result<Self, Unlike> {
         let outputs = graph.model.output_outlets().unwrap_or_default().to_vec();
         let Some(logits) = outputs.iter().copied().find(|o| graph.shape(*o).len() == 2) else {
-            let at = outputs.first().copied().unwrap_or_default();
+            let at = outputs.first().copied().unwrap_or(OutletId::new(0, 0));
             return Err(graph.unlike(at, "an output of logits, [1, findings]"));
         };
         let (x, weights, bias) = read_head(graph, logits)?;

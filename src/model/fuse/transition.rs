@@ -36,7 +36,7 @@ impl Found {
     }
 
     pub(super) fn operator(self, from: Arc<Shelf>, to: &Arc<Shelf>, set: InstructionSet) -> Result<FusedTransition, KernelError> {
-        Ok(FusedTransition { transition: Arc::new(Transition::new(self.spec, set)?), from, to: Arc::clone(to) })
+        Ok(FusedTransition { transition: Arc::new(Transition::new(&self.spec, set)?), from, to: Arc::clone(to) })
     }
 }
 

@@ -92,7 +92,7 @@ impl<A: Arithmetic> Copy for Operations<A> {}
 /// A product for every number of pixels.
 macro_rules! products {
     ($product:ident, $pitch:expr, $active:literal, [$($pixels:literal)*]) => {
-        &[$($product::<$pixels, { $pitch }, $active>),*]
+        &[$($product::<$pixels, { $pitch }, $active> as Product<_>),*]
     };
 }
 pub(super) use products;

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 pub const THREADS_MAX: usize = 256;
 
 /// Turns of a waiting lane before it lets others run: a barrier of busy lanes is met within a few microseconds.
-const SPINS: u32 = 20_000;
+const SPINS: u32 = 2_000;
 
 /// Times a worker without a job gives way before it parks: the next part of a film comes within a millisecond.
 const YIELDS: u32 = 50;

@@ -21,7 +21,7 @@ impl<'a> Graph<'a> {
     pub fn new(graph: &'a GraphProto) -> Self {
         let (mut maker, mut takers) = (HashMap::new(), HashMap::<_, Vec<_>>::new());
         for node in &graph.node {
-            node.output.iter().for_each(|o| drop(maker.insert(o.as_str(), node)));
+            maker.extend(node.output.iter().map(|o| (o.as_str(), node)));
             node.input.iter().for_each(|i| takers.entry(i.as_str()).or_default().push(node));
         }
         let constants = graph.initializer.iter().map(|t| (t.name.as_str(), t)).collect();

@@ -2,7 +2,7 @@
 //!
 //! The steps, a file each: [`recognise`] the network ([`graph`] looks around in it), [`chain`]; run it over the films and
 //! count what flows into each convolution ([`observe`], [`plan`], [`statistics`]); [`balance`] values against weights;
-//! [`round`] the [`weights`]; [`write`] the QDQ file. [`summary`] says what a file holds, [`resize`] makes one for other images. Everything that is quantized comes out of a ReLU, hence
+//! round the [`weights`]; [`write`] the QDQ file. [`summary`] says what a file holds, [`resize`] makes one for other images. Everything that is quantized comes out of a ReLU, hence
 //! unsigned integers with zero point 0. The stem and the head stay f32: together they are 4 % of the multiply-adds.
 //!
 //! The same films give the same bytes, in whatever order and on however many threads they are counted.
@@ -14,7 +14,6 @@ mod observe;
 mod plan;
 mod recognise;
 mod resize;
-mod round;
 mod statistics;
 mod summary;
 mod weights;
@@ -102,7 +101,9 @@ pub fn quantize(model: &ModelProto, calibration: &Calibration) -> Result<ModelPr
     let mut sites = seen.iter().zip(&balances);
     chain.each_site(|_, conv| {
         if let Some((seen, balance)) = sites.next() {
-            round::round(conv, seen, balance);
+            let by = |(energy, factor): (&f64, &f32)| energy / f64::from(*factor).powi(2);
+            let energies: Vec<f64> = seen.energies().iter().zip(&balance.factors).map(by).collect();
+            conv.weights = weights::quantized(conv, balance.step, &energies);
         }
     });
     Ok(write::write(&chain, calibration.size).model)

@@ -23,8 +23,7 @@ pub fn observe(chain: &Chain, calibration: &Calibration) -> Result<Vec<Statistic
     let channels = |dims: &Vec<usize>| dims.first().copied().unwrap_or(0);
     let tops: Vec<_> = shapes.iter().map(|dims| Mutex::new(Tops::new(channels(dims)))).collect();
     pass(&plan, calibration, 0, &|site, map| see(tops.get(site), |tops| tops.see(map)))?;
-    let tops = tops.into_iter().map(opened).zip(&shapes);
-    let seen: Vec<_> = tops.map(|(t, dims)| Mutex::new(Statistics::new(t, dims.last().copied().unwrap_or(1)))).collect();
+    let seen: Vec<_> = tops.into_iter().map(|tops| Mutex::new(Statistics::new(opened(tops)))).collect();
     pass(&plan, calibration, 1, &|site, map| see(seen.get(site), |seen| seen.see(map)))?;
     let mut seen: Vec<Statistics> = seen.into_iter().map(opened).collect();
     seen.iter_mut().for_each(Statistics::close);

@@ -15,8 +15,6 @@ pub struct Statistics {
     /// [channels, BINS].
     counts: Vec<u64>,
     zeros: Vec<u64>,
-    /// Rows and columns of the map.
-    side: usize,
     /// Sums over the bins below each bin: of counts, values and squares, [channels, BINS + 1].
     below: Vec<[f64; 3]>,
 }
@@ -38,9 +36,9 @@ impl Tops {
 
 impl Statistics {
     /// Empty histograms up to these values.
-    pub fn new(tops: Tops, side: usize) -> Self {
+    pub fn new(tops: Tops) -> Self {
         let channels = tops.0.len();
-        Self { tops: tops.0, counts: vec![0; channels * BINS], zeros: vec![0; channels], side, below: Vec::new() }
+        Self { tops: tops.0, counts: vec![0; channels * BINS], zeros: vec![0; channels], below: Vec::new() }
     }
 
     /// Takes in a map [channels, positions].
@@ -74,19 +72,9 @@ impl Statistics {
         self.counts = Vec::new();
     }
 
-    /// Rows and columns of the map.
-    pub fn side(&self) -> usize {
-        self.side
-    }
-
     /// Largest value of each channel.
     pub fn tops(&self) -> &[f32] {
         &self.tops
-    }
-
-    /// Mean of each channel.
-    pub fn means(&self) -> Vec<f64> {
-        (0..self.tops.len()).map(|c| self.total(c)[1] / self.seen(c)).collect()
     }
 
     /// Mean square of each channel.
@@ -94,15 +82,8 @@ impl Statistics {
         (0..self.tops.len()).map(|c| self.total(c)[2] / self.seen(c)).collect()
     }
 
-    /// Mean of channel `c` after rounding to multiples of `step` from 0 to 255 times it.
-    pub fn mean_rounded(&self, c: usize, step: f64) -> f64 {
-        let [low, high] = self.parts(c, step);
-        let total = self.total(c);
-        ((high[1] - low[1]) + (total[0] - high[0]) * 255.0 * step) / self.seen(c)
-    }
-
-    /// Mean squared error of channel `c` by the same rounding: what is rounded to 0, what is cut off, and between them
-    /// that of values spread evenly within a step.
+    /// Mean squared error of channel `c` after rounding to multiples of `step` from 0 to 255 times it: of what is rounded
+    /// to 0, of what is cut off, and between them that of values spread evenly within a step.
     pub fn error_rounded(&self, c: usize, step: f64) -> f64 {
         let ([low, high], total, limit) = (self.parts(c, step), self.total(c), 255.0 * step);
         let cut = [total[0] - high[0], total[1] - high[1], total[2] - high[2]];

@@ -95,8 +95,12 @@ impl Writer {
                 self.rounded(x, name, *input_step)
             }
         };
-        self.initializers.push(float_tensor(&bias, &[conv.outputs as i64], &conv.bias));
-        self.join("Conv", name, &[&x, &weight, &bias], window(conv.side as i64, stride, pad))
+        let mut inputs = vec![x.as_str(), &weight];
+        if conv.bias.iter().any(|b| *b != 0.0) {
+            self.initializers.push(float_tensor(&bias, &[conv.outputs as i64], &conv.bias));
+            inputs.push(&bias);
+        }
+        self.join("Conv", name, &inputs, window(conv.side as i64, stride, pad))
     }
 
     /// QuantizeLinear and DequantizeLinear with one scale and zero point 0.

@@ -1,6 +1,8 @@
 //! The f32 arithmetic.
 
+#[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
 

@@ -1,9 +1,14 @@
 //! The int8 arithmetic: u8 activations with zero point 0, s8 weights with a step per output channel, i32 sums.
 
+#[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
 mod avx_vnni;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod ymm;
 
 use super::arithmetic::{Arithmetic, Operations, Scaled};
 use super::{Conv, ConvWeights, InstructionSet, KernelError};
