@@ -17,7 +17,9 @@ mod unpack;
 pub use bundle::{Bundle, BundleError, MANIFEST_FILE, Origin};
 pub use declared::{Declared, check_shapes, declared};
 pub use fuse::{Arithmetic, Fusions};
-pub use manifest::{FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, Quantization, sha256_hex};
+pub use manifest::{
+    FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, Quantization, sha256_hex,
+};
 pub use network::{Activations, Engine, Network, NetworkError};
 pub use probe::{Probe, ProbeError};
 pub use session::{ModelError, Options, Precision, Session};

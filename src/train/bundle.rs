@@ -14,7 +14,7 @@ use crate::model::{FileSpec, FindingSpec, IntendedUse, Manifest, OutputSpec, Qua
 use prost::Message;
 use serde::Serialize;
 use std::path::Path;
-use tch::{Device, Tensor};
+use tch::Tensor;
 use tract_onnx::pb::ModelProto;
 
 /// Youngest patient of the intended use, years: the public films of children are few.
@@ -84,20 +84,18 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
     let bytes = packed.encode_to_vec();
     let probe = Probe {
         description: format!("{}; logits of model.onnx by {}", probe::FORMULA, pair.rounded.engine()),
-        logits: pair.rounded.run(&Plane { side: progress.size, values: probe::input(progress.size) }).map_err(TrainError::Run)?.logits,
+        logits: pair
+            .rounded
+            .run(&Plane { side: progress.size, values: probe::input(progress.size) })
+            .map_err(TrainError::Run)?
+            .logits,
     };
     let probe = serde_json::to_vec_pretty(&probe).map_err(|e| TrainError::Run(e.to_string()))?;
-    let manifest = Manifest { quantization: Some(cost.clone()), ..manifest(study, snapshot, &heads, request.version, &bytes, &probe) };
+    let manifest =
+        Manifest { quantization: Some(cost.clone()), ..manifest(study, snapshot, &heads, request.version, &bytes, &probe) };
     let text = toml::to_string(&manifest).map_err(|e| TrainError::Run(e.to_string()))?;
     Manifest::parse(&text).map_err(|e| TrainError::Run(e.to_string()))?;
-    let exported = Exported {
-        manifest,
-        heads,
-        cost,
-        test_auc,
-        bytes: bytes.len(),
-        positives_min: request.positives_min,
-    };
+    let exported = Exported { manifest, heads, cost, test_auc, bytes: bytes.len(), positives_min: request.positives_min };
     let card = card::write(study, snapshot, &exported, &test);
     write_all(
         request.out,

@@ -12,6 +12,7 @@ mod models;
 mod parity;
 mod pictures;
 mod public_files;
+mod quantized;
 mod reading;
 mod real;
 mod run;

@@ -138,7 +138,9 @@ fn of_network(checks: &mut Checks, bundle: &Bundle) {
         Ok(fusions) => Ok(((), format!("dense layers {:?} run on the program's own operators", fusions.layers))),
         Err(why) => Err(format!("{why}: the model runs on tract alone, correctly but several times slower")),
     };
-    let fix = ("nothing is wrong with its answers; export it as DenseNet with chexbox train export or model quantize to have it run fast",
-        "结果无误，仅速度较慢；用 chexbox train export 或 model quantize 导出可加速");
+    let fix = (
+        "nothing is wrong with its answers; export it as DenseNet with chexbox train export or model quantize to have it run fast",
+        "结果无误，仅速度较慢；用 chexbox train export 或 model quantize 导出可加速",
+    );
     checks.add(("fused operators", "融合算子"), fusion, fix);
 }

@@ -63,11 +63,8 @@ pub fn run(args: &ShowArgs) -> Result<Exit, Failure> {
         network: Summary::of(&named.proto()?).map_err(|e| format!("{}: {e}", args.model))?,
         manifest: named.manifest.as_ref(),
     };
-    let text = if args.json {
-        serde_json::to_string_pretty(&shown)? + "\n"
-    } else {
-        describe(&shown, args.lang.unwrap_or_else(locale))
-    };
+    let text =
+        if args.json { serde_json::to_string_pretty(&shown)? + "\n" } else { describe(&shown, args.lang.unwrap_or_else(locale)) };
     print(text.as_bytes())?;
     Ok(Exit::Done)
 }
@@ -147,7 +144,9 @@ fn precision(precision: Precision, lang: Lang) -> &'static str {
         (Precision::F32, _) => "f32",
         (Precision::Int8Weights, Lang::En) => "weights int8, arithmetic f32",
         (Precision::Int8Weights, Lang::Zh) => "权重 int8，运算 f32",
-        (Precision::Int8, Lang::En) => "int8 convolutions (u8 x s8, one step an input, one scale an output channel); first convolution and head f32",
+        (Precision::Int8, Lang::En) => {
+            "int8 convolutions (u8 x s8, one step an input, one scale an output channel); first convolution and head f32"
+        }
         (Precision::Int8, Lang::Zh) => "int8 卷积（u8 x s8，每个输入一个步长，每个输出通道一个比例）；首层卷积和分类层 f32",
     }
 }

@@ -19,6 +19,9 @@ mod summary;
 mod weights;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use crate::input::Plane;
 use crate::model::unpack::{UnpackError, dequantize_weights};
 use tract_onnx::pb::ModelProto;

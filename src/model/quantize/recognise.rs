@@ -22,20 +22,29 @@ pub fn recognise(model: &ModelProto) -> Result<Chain, QuantizeError> {
     let is_weight = |name: &str| proto.initializer.iter().any(|t| t.name == name);
     let mut inputs = proto.input.iter().map(|v| v.name.as_str()).filter(|n| !is_weight(n));
     let (Some(image), None) = (inputs.next(), inputs.next()) else {
-        return Err(QuantizeError::NotADenseNet { at: "the inputs".into(), found: "none or several".into(), expected: "one".into() });
+        return Err(QuantizeError::NotADenseNet {
+            at: "the inputs".into(),
+            found: "none or several".into(),
+            expected: "one".into(),
+        });
     };
     let (stem, y) = conv(&graph, graph.next(image, &["Conv"])?, 7, 2, 3)?;
     let y = output(graph.next(&y, &["Relu"])?)?;
     let pool = graph.next(y, &["MaxPool"])?;
     check_window(pool, 3, 2, 1)?;
-    let mut walk = Walk { graph: &graph, blocks: vec![Block { layers: vec![], transition: None }], trunk: vec![output(pool)?.into()] };
+    let mut walk =
+        Walk { graph: &graph, blocks: vec![Block { layers: vec![], transition: None }], trunk: vec![output(pool)?.into()] };
     for _ in 0..LAYERS_MAX {
         if let Some((norm, y)) = walk.step()? {
             let (head, head_bias) = tail(&graph, &y, norm.scale.len())?;
             return Ok(Chain { stem, blocks: walk.blocks, norm, head, head_bias });
         }
     }
-    Err(QuantizeError::NotADenseNet { at: image.into(), found: format!("more than {LAYERS_MAX} layers"), expected: "fewer".into() })
+    Err(QuantizeError::NotADenseNet {
+        at: image.into(),
+        found: format!("more than {LAYERS_MAX} layers"),
+        expected: "fewer".into(),
+    })
 }
 
 struct Walk<'g, 'a> {

@@ -1,7 +1,7 @@
 //! The same network for images of another size: only what the file declares changes.
 
-use super::recognise::recognise;
 use super::QuantizeError;
+use super::recognise::recognise;
 use crate::model::onnx::value;
 use crate::model::unpack::remove_quantization;
 use tract_onnx::pb::ModelProto;

@@ -115,3 +115,46 @@ impl Statistics {
         (self.total(c)[0] + self.zeros[c] as f64).max(1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn seen(maps: &[Vec<f32>], channels: usize) -> Statistics {
+        let mut tops = Tops::new(channels);
+        maps.iter().for_each(|map| tops.see(map));
+        let mut seen = Statistics::new(tops);
+        maps.iter().for_each(|map| seen.see(map));
+        seen.close();
+        seen
+    }
+
+    /// `tools/quantize_reference.py`, which rounds every sample.
+    #[test]
+    fn the_error_of_rounding_is_within_a_tenth_of_the_independent_reference() {
+        let reference: Value = serde_json::from_str(include_str!("../../../tests/data/quantize/reference.json")).unwrap();
+        let samples: Vec<f32> =
+            reference["values"]["samples"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+        let seen = seen(&[samples], 1);
+        for case in reference["values"]["cases"].as_array().unwrap() {
+            let (step, want) = (case["step"].as_f64().unwrap(), case["error"].as_f64().unwrap());
+            let found = seen.error_rounded(0, step);
+            assert!((found / want - 1.0).abs() < 0.1, "step {step}: {found}, want {want}");
+        }
+    }
+
+    #[test]
+    fn channels_are_counted_apart_and_a_dead_one_costs_nothing() {
+        let maps = [vec![0.0, 0.0, 1.0, 3.0, 0.0, 2.0], vec![0.0, 0.0, 1.0, 1.0, 4.0, 2.0]];
+        let seen = seen(&maps, 3);
+        assert_eq!(seen.tops(), [0.0, 3.0, 4.0]);
+        let energies = seen.energies();
+        // Within half a bin of the mean squares 0, (1 + 9 + 1 + 1) / 4 and (0 + 4 + 16 + 4) / 4.
+        for (found, want) in energies.iter().zip([0.0, 3.0, 6.0]) {
+            assert!((found - want).abs() < 0.02, "{energies:?}");
+        }
+        assert_eq!(seen.error_rounded(0, 0.1), 0.0);
+        assert!(seen.error_rounded(2, 0.001) > 1.0, "what is cut off counts");
+    }
+}

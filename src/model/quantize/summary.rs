@@ -1,9 +1,9 @@
 //! What a model file holds: its layers, its numbers, its precision, and whether its integers keep the pair rule.
 
+use super::QuantizeError;
 use super::graph::Graph;
 use super::recognise::recognise;
 use super::weights::breach;
-use super::QuantizeError;
 use crate::model::unpack::remove_quantization;
 use std::collections::BTreeMap;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -84,7 +84,9 @@ impl Summary {
             *operators.entry(node.op_type.clone()).or_insert(0) += 1;
         }
         let numbers = |of: DataType| {
-            let tensors = graph.initializer.iter().filter(|t| t.data_type == of as i32);
+            // Zero points are no numbers of the network.
+            let counts = |t: &&TensorProto| t.data_type == of as i32 && (of != DataType::Int8 || t.dims.len() > 1);
+            let tensors = graph.initializer.iter().filter(counts);
             tensors.map(|t| elements(t).unwrap_or(0)).fold(0, usize::saturating_add)
         };
         let quantized = convolutions(graph);
@@ -138,7 +140,8 @@ fn convolutions(proto: &GraphProto) -> Vec<Convolution> {
 /// `None` for a convolution that is not quantized on both sides.
 fn convolution(graph: &Graph, conv: &NodeProto) -> Option<Convolution> {
     let dequantize = |i: usize| graph.maker(conv.input.get(i)?).filter(|n| n.op_type == "DequantizeLinear");
-    let input = dequantize(0).filter(|n| n.input.first().and_then(|q| graph.maker(q)).is_some_and(|q| q.op_type == "QuantizeLinear"))?;
+    let input =
+        dequantize(0).filter(|n| n.input.first().and_then(|q| graph.maker(q)).is_some_and(|q| q.op_type == "QuantizeLinear"))?;
     let weights = graph.tensor(dequantize(1)?.input.first()?).filter(|t| t.data_type == DataType::Int8 as i32)?;
     let step = graph.constant(input, 1).ok()?.1.first().copied()?;
     let dims: Vec<usize> = weights.dims.iter().filter_map(|d| usize::try_from(*d).ok()).collect();
