@@ -14,10 +14,8 @@ pub(super) const OPERATIONS: Operations<F32> = Operations {
     average,
 };
 
-pub(super) const STEM: StemOperations = StemOperations {
-    stride2_active: products!(product, STRIDE2, true, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
-    pool_row,
-};
+pub(super) const STEM: StemOperations =
+    StemOperations { stride2_active: products!(product, STRIDE2, true, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]), pool_row };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: &Tile<'_, F32>) {
