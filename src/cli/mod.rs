@@ -13,6 +13,7 @@ mod read;
 mod test_film;
 #[cfg(feature = "train")]
 mod train;
+mod version;
 
 use output::print;
 pub use output::say;
@@ -42,11 +43,18 @@ Exit codes / 退出码:
 
 /// `chexbox VERB ...`
 #[derive(Parser)]
-#[command(name = "chexbox", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "chexbox", about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+#[command(arg_required_else_help = true, args_conflicts_with_subcommands = true)]
 pub struct CommandLine {
+    /// Print the version; with -v also what computes: engine, kernels, the arithmetic of each model / 版本
+    #[arg(short = 'V', long)]
+    version: bool,
+    /// More of the version / 详细
+    #[arg(short, long, requires = "version")]
+    verbose: bool,
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    verb: Option<Verb>,
 }
 
 /// The verbs.
@@ -112,12 +120,21 @@ impl From<Exit> for ExitCode {
 /// Why a verb could not run; a sentence for the terminal.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-impl Verb {
+impl CommandLine {
     /// Runs the verb.
     ///
     /// # Errors
     /// A sentence that says what failed and what to do.
     pub fn run(self) -> Result<Exit, Failure> {
+        match self.verb {
+            Some(verb) => verb.run(),
+            None => version::run(if self.verbose { version::Detail::WhatComputes } else { version::Detail::Plain }),
+        }
+    }
+}
+
+impl Verb {
+    fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Read(args) => read::run(&args),
             Self::Models(args) => models::run(&args),

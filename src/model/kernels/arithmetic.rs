@@ -58,6 +58,27 @@ pub(super) struct Tile<'a, A: Arithmetic> {
     /// Where the outputs of each pixel go, in elements after `output`: values after ReLU, or f32 without it.
     pub output: *mut u8,
     pub offsets: &'a [usize],
+    /// Memory that the next products read: the more of it comes into the caches meanwhile, the better. Never accessed.
+    pub ahead: Ahead,
+}
+
+/// Rows of memory, `pitch` elements apart.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    pub start: *const f32,
+    pub pitch: usize,
+}
+
+impl Ahead {
+    /// Nothing worth fetching.
+    pub(super) const NONE: Self = Self { start: std::ptr::null(), pitch: 0 };
+    /// Rows that one tile fetches: those of [`PIXELS_MAX`] pixels over the four panels of a bottleneck of 128 channels.
+    pub(super) const ROWS: usize = 4;
+
+    /// The rows after `count` of them.
+    pub(super) fn after(self, count: usize) -> Self {
+        Self { start: self.start.wrapping_add(count * self.pitch), ..self }
+    }
 }
 
 pub(super) type Product<A> = unsafe fn(&Tile<'_, A>);

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::arithmetic::{Arithmetic, NARROW, Operations, PANEL, Product, WIDE};
+use super::arithmetic::{Ahead, Arithmetic, NARROW, Operations, PANEL, Product, WIDE};
 use super::conv::{PackedConv, Target};
 use super::f32::F32;
 use super::int8::Int8;
@@ -225,12 +225,13 @@ impl<A: Arithmetic> DenseLayer<A> {
         for (offset, pixel) in offsets.iter_mut().zip(pixels.clone()) {
             *offset = between.place(pixel);
         }
+        let ahead = Ahead { start: map.buffer.get().wrapping_add(pixels.end * map.channels), pitch: map.channels };
         // SAFETY: the pixels lie in the buffer and are this lane's; `prepared` takes a table's worth of them; the map
         // between has a frame around each of the map's pixels, and no lane reads these before the barrier.
         unsafe {
             let input = map.buffer.get().add(pixels.start * map.channels);
             (o.prepare)(input, map.channels, pixels.len(), (&self.norm.scale, &self.norm.shift), prepared);
-            self.bottleneck.activate(o.wide_active, prepared, &[0], between.start.get(), offsets);
+            self.bottleneck.activate(o.wide_active, prepared, &[0], between.start.get(), offsets, ahead);
         }
     }
 

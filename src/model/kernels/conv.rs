@@ -1,6 +1,6 @@
 //! A convolution packed for the products: [out / PANEL, taps, in / GROUP, PANEL, GROUP], channels filled up with zeros.
 
-use super::arithmetic::{Arithmetic, PANEL, PIXELS_MAX, Product, Scaled, Tile};
+use super::arithmetic::{Ahead, Arithmetic, PANEL, PIXELS_MAX, Product, Scaled, Tile};
 use super::memory::Aligned;
 use super::{Conv, KernelError};
 
@@ -67,11 +67,13 @@ impl<A: Arithmetic> PackedConv<A> {
         taps: &[usize],
         output: *mut A::Value,
         offsets: &[usize],
+        ahead: Ahead,
     ) {
         for panel in 0..self.panels() {
             // SAFETY: the panel lies within the values that the caller vouches for.
             let output = unsafe { output.add(panel * PANEL) }.cast();
-            let tile = self.tile(panel, input, taps, output, offsets);
+            let ahead = ahead.after(panel * Ahead::ROWS);
+            let tile = Tile { ahead, ..self.tile(panel, input, taps, output, offsets) };
             // SAFETY: as the caller vouches; the tables hold functions of a present instruction set.
             unsafe { products[offsets.len() - 1](&tile) };
         }
@@ -123,6 +125,7 @@ impl<A: Arithmetic> PackedConv<A> {
             addend: self.addend[panel * PANEL..].as_ptr(),
             output,
             offsets,
+            ahead: Ahead::NONE,
         }
     }
 

@@ -20,8 +20,6 @@ mod pool;
 mod spec;
 mod stem;
 mod tail;
-#[cfg(test)]
-mod tests;
 mod transition;
 
 pub use block::Block;
@@ -121,3 +119,6 @@ fn pitched(what: &'static str, found: usize, pixels: usize, pitch: usize, channe
     }
     length(what, found, pixels * pitch)
 }
+
+#[cfg(test)]
+mod tests;

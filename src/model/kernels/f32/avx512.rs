@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::arithmetic::{NARROW, Operations, Product, STRIDE2, Tile, WIDE, products};
-use super::super::loops;
+use super::super::arithmetic::{Ahead, NARROW, Operations, Product, STRIDE2, Tile, WIDE, products};
+use super::super::loops::{self, PoolSizes};
 use super::{F32, StemOperations};
 
 pub(super) const OPERATIONS: Operations<F32> = Operations {
@@ -27,7 +27,13 @@ unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: 
         // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
         unsafe {
             let mut input = tile.input.add(tap);
-            for _ in 0..tile.groups {
+            for row in 0..Ahead::ROWS {
+                let mut ahead = tile.ahead.after(row).start;
+            for _ in tile.groups * row / Ahead::ROWS..tile.groups * (row + 1) / Ahead::ROWS {
+                if ACTIVE {
+                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                    ahead = ahead.wrapping_add(4);
+                }
                 let (left, right) = (_mm512_load_ps(weights), _mm512_load_ps(weights.add(16)));
                 for (pixel, sum) in sums.iter_mut().enumerate() {
                     let value = _mm512_set1_ps(*input.add(pixel * PITCH));
@@ -36,7 +42,7 @@ unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: 
                 }
                 input = input.add(1);
                 weights = weights.add(32);
-            }
+            }}
         }
     }
     for (pixel, sum) in sums.into_iter().enumerate() {
@@ -64,7 +70,7 @@ unsafe fn average(rows: [*const f32; 2], pitch: usize, pixels: usize, norm: (&[f
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-unsafe fn pool_row(rows: &[*const f32], width: usize, padded: usize, channels: usize, output: (*mut f32, usize, usize)) {
+unsafe fn pool_row(rows: [*const f32; 3], sizes: PoolSizes, output: *mut f32) {
     // SAFETY: as the caller vouches.
-    unsafe { loops::pool_row(rows, width, padded, channels, output) };
+    unsafe { loops::pool_row(rows, sizes, output) };
 }

@@ -7,13 +7,14 @@ mod avx512;
 mod portable;
 
 use super::arithmetic::{Arithmetic, Operations, Product, Scaled};
+use super::loops::PoolSizes;
 use super::{Conv, ConvWeights, InstructionSet, KernelError};
 
 /// See the module.
 pub(super) struct F32;
 
 /// One row of the stem's max pooling: see [`super::loops::pool_row`].
-pub(super) type PoolRow = unsafe fn(&[*const f32], usize, usize, usize, (*mut f32, usize, usize));
+pub(super) type PoolRow = unsafe fn(rows: [*const f32; 3], sizes: PoolSizes, output: *mut f32);
 
 /// The functions of one instruction set for the stem.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::arithmetic::{NARROW, Operations, Product, Tile, WIDE, products};
+use super::super::arithmetic::{Ahead, NARROW, Operations, Product, Tile, WIDE, products};
 use super::super::loops;
 use super::Int8;
 
@@ -22,7 +22,13 @@ unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: 
         // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
         unsafe {
             let mut input = tile.input.add(tap);
-            for _ in 0..tile.groups {
+            for row in 0..Ahead::ROWS {
+                let mut ahead = tile.ahead.after(row).start.cast::<i8>();
+            for _ in tile.groups * row / Ahead::ROWS..tile.groups * (row + 1) / Ahead::ROWS {
+                if ACTIVE {
+                _mm_prefetch::<_MM_HINT_T0>(ahead);
+                    ahead = ahead.wrapping_add(64);
+                }
                 let (left, right) = (_mm512_load_si512(weights), _mm512_load_si512(weights.add(1)));
                 for (pixel, sum) in sums.iter_mut().enumerate() {
                     let values = _mm512_set1_epi32(input.add(pixel * PITCH).cast::<i32>().read_unaligned());
@@ -31,7 +37,7 @@ unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: 
                 }
                 input = input.add(4);
                 weights = weights.add(2);
-            }
+            }}
         }
     }
     // SAFETY: the caller vouches for PANEL factors, summands, and outputs at each of M offsets.

@@ -53,8 +53,7 @@ impl Arithmetic for Int8 {
             #[allow(clippy::cast_precision_loss)] // an estimate of a magnitude
             let most = weights.iter().map(|w| i64::from(w.unsigned_abs()) * 255).sum::<i64>() as f32;
             let reach = most * multiplier[output].abs() + addend[output].abs();
-            // NaN counts as out of reach.
-            if !(reach <= REACH_MAX) {
+            if reach.is_nan() || reach > REACH_MAX {
                 return Err(KernelError::Reach { output, reach });
             }
         }
