@@ -100,3 +100,6 @@ pub const FILES_PER_RUN_MAX: usize = 1_000_000;
 
 /// Deepest folder that `read` descends into.
 pub const FOLDER_DEPTH_MAX: usize = 32;
+
+/// Most films that a quantization is calibrated with: more change nothing, and each costs two runs in f32.
+pub const CALIBRATION_FILMS_MAX: i64 = 4_096;

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         log::error!("panic at {}", panic.location().map_or_else(String::new, ToString::to_string))
     }));
     let line = cli::CommandLine::parse();
-    match line.verb.run() {
+    match line.run() {
         Ok(exit) => exit.into(),
         Err(error) => {
             cli::say(&format!("chexbox: {error}"));

@@ -60,18 +60,18 @@ impl Reader {
         let manifest = self.session.manifest();
         radiograph::of_age(film, manifest.intended_use.minimum_age_years)?;
         radiograph::large_enough(film, manifest.input.detail)?;
-        let prepared = input::prepare(&film.grey, &manifest.input);
+        let prepared = input::prepare(&film.grey, self.session.input());
         let activations = self.session.run(&prepared).map_err(internal)?;
         let findings = findings::assess(&activations.logits, manifest, &self.thresholds).map_err(internal)?;
         let heat_maps = match maps {
             HeatMaps::Skip => Vec::new(),
             HeatMaps::Draw => self.heat_maps(&findings, &activations.features)?,
         };
-        Ok(Reading { findings, heat_maps, steps: input::steps(&film.grey, &manifest.input) })
+        Ok(Reading { findings, heat_maps, steps: input::steps(&film.grey, self.session.input()) })
     }
 
     fn heat_maps(&self, findings: &[Finding], features: &[f32]) -> Result<Vec<(usize, HeatMap)>, Refusal> {
-        let side = self.session.manifest().output.feature_side;
+        let side = self.session.feature_side();
         let trained = findings.iter().enumerate().filter(|(_, f)| f.is_trained());
         trained
             .map(|(i, _)| Ok((i, grad_cam::heat_map(features, side, self.session.head_weights(i)).map_err(internal)?)))

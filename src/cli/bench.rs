@@ -5,6 +5,7 @@
 
 mod machine;
 mod network;
+mod peak;
 mod whole;
 
 use super::{Exit, Failure, WrongCommandLine, load, print};
@@ -52,6 +53,9 @@ pub struct BenchArgs {
     /// Time every stage of reading this film, heat maps of all trained findings included / 计时整个读片过程
     #[arg(long, value_name = "FILE")]
     whole: Option<PathBuf>,
+    /// Time nothing but multiply-adds in registers: the most that one core can do / 单核峰值
+    #[arg(long, conflicts_with_all = ["whole", "film"])]
+    peak: bool,
     /// Print one JSON object instead of a table / 输出 JSON
     #[arg(long)]
     json: bool,
@@ -111,6 +115,7 @@ fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
 pub fn run(args: &BenchArgs) -> Result<Exit, Failure> {
     let text = match &args.whole {
         Some(film) => whole::report(args, film)?,
+        None if args.peak => peak::report(args)?,
         None => network::report(args)?,
     };
     print(text.as_bytes())?;

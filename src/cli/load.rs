@@ -28,6 +28,17 @@ pub fn bundles(model: &str) -> Result<Vec<Bundle>, Failure> {
     Err(WrongCommandLine(what).into())
 }
 
+/// The one bundle of this name or in this folder.
+///
+/// # Errors
+/// A sentence that names the models there are.
+pub fn one(model: &str) -> Result<Bundle, Failure> {
+    match bundles(model)?.pop() {
+        Some(bundle) if model != "all" => Ok(bundle),
+        _ => Err(WrongCommandLine("name one model here, not all".to_owned()).into()),
+    }
+}
+
 fn from_folder(folder: &Path) -> Result<Bundle, Failure> {
     let at = |file: &str| folder.join(file);
     let manifest =

@@ -6,6 +6,7 @@ mod files;
 mod in_order;
 mod load;
 mod memory;
+mod model;
 mod models;
 mod output;
 mod pictures;
@@ -13,6 +14,7 @@ mod read;
 mod test_film;
 #[cfg(feature = "train")]
 mod train;
+mod version;
 
 use output::print;
 pub use output::say;
@@ -33,6 +35,7 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox read film.png --lang zh           in Chinese / 中文
   chexbox models                            the models in this binary / 内置模型
   chexbox bench                             how long the network takes here / 网络计时
+  chexbox model --help                      look into, check, export, quantize models / 模型工具
 
 Exit codes / 退出码:
   0  every film was read / 全部读取
@@ -42,11 +45,18 @@ Exit codes / 退出码:
 
 /// `chexbox VERB ...`
 #[derive(Parser)]
-#[command(name = "chexbox", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "chexbox", about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+#[command(arg_required_else_help = true, args_conflicts_with_subcommands = true)]
 pub struct CommandLine {
+    /// Print the version; with -v also what computes: engine, kernels, the arithmetic of each model / 版本
+    #[arg(short = 'V', long)]
+    version: bool,
+    /// More of the version / 详细
+    #[arg(short, long, requires = "version")]
+    verbose: bool,
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    verb: Option<Verb>,
 }
 
 /// The verbs.
@@ -58,6 +68,8 @@ pub enum Verb {
     Models(models::ModelsArgs),
     /// Time the network, or a whole reading, on this machine / 计时
     Bench(bench::BenchArgs),
+    /// Show, verify, export or quantize a model / 查看、检查、导出、量化模型
+    Model(model::ModelArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
     /// Train models from label and image folders with libtorch / 训练模型
@@ -112,16 +124,26 @@ impl From<Exit> for ExitCode {
 /// Why a verb could not run; a sentence for the terminal.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-impl Verb {
+impl CommandLine {
     /// Runs the verb.
     ///
     /// # Errors
     /// A sentence that says what failed and what to do.
     pub fn run(self) -> Result<Exit, Failure> {
+        match self.verb {
+            Some(verb) => verb.run(),
+            None => version::run(if self.verbose { version::Detail::WhatComputes } else { version::Detail::Plain }),
+        }
+    }
+}
+
+impl Verb {
+    fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Read(args) => read::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Bench(args) => bench::run(&args),
+            Self::Model(args) => model::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(args).map(|()| Exit::Done).map_err(Into::into),

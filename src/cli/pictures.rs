@@ -6,6 +6,7 @@ use chexbox::radiograph::Radiograph;
 use chexbox::reading::Reading;
 use chexbox::report::record::{HeatMapFiles, OverlayFile};
 use chexbox::report::{Display, ReadView, Tile, overlay, sheet, shown};
+use chexbox::threads;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -54,11 +55,18 @@ pub fn write(
         replace(&path, &png).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(path.display().to_string())
     };
+    let positive: Vec<_> = reading
+        .heat_maps
+        .iter()
+        .filter_map(|(at, heat)| Some((heat, reading.findings.get(*at).filter(|finding| finding.is_positive())?)))
+        .collect();
+    let drawn = threads::map(positive.len(), |i| {
+        let (heat, finding) = positive[i];
+        overlay(&display, heat, finding, view.manifest, lang)
+    });
     let mut overlays = Vec::new();
-    for (at, heat) in &reading.heat_maps {
-        let Some(finding) = reading.findings.get(*at).filter(|f| f.is_positive()) else { continue };
-        let png = overlay(&display, heat, finding, view.manifest, lang)?;
-        overlays.push(OverlayFile { finding: finding.id.clone(), file: save(&format!("{model}.{}", finding.id), png)? });
+    for ((_, finding), png) in positive.iter().zip(drawn) {
+        overlays.push(OverlayFile { finding: finding.id.clone(), file: save(&format!("{model}.{}", finding.id), png?)? });
     }
     let heat_of = |at: usize| reading.heat_maps.iter().find(|(i, _)| *i == at).map(|(_, heat)| heat);
     let tiles: Vec<Tile> = shown(&reading.findings)

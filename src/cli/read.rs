@@ -1,6 +1,7 @@
 //! `chexbox read`: films in; a table, records or CSV and heat maps out.
 //!
-//! Films are read with all cores, one film a thread, and come out in the order of the command line.
+//! Several films are read one a thread, and come out in the order of the command line; a single film has all
+//! threads to itself, and is decoded while its model is loaded.
 
 use super::files::{self, Films};
 use super::in_order::in_order;
@@ -11,15 +12,18 @@ use super::{Exit, Failure, WrongCommandLine, load};
 use chexbox::findings::Thresholds;
 use chexbox::lang::Lang;
 use chexbox::limits::{DECODING_BYTES_MAX, FILE_BYTES};
+use chexbox::model::kernels::Pool;
 use chexbox::model::{Manifest, Session};
 use chexbox::radiograph::drawn::DrawnFilm;
 use chexbox::radiograph::{self, Code, Radiograph, Refusal};
 use chexbox::reading::{self, HeatMaps, Reader};
 use chexbox::report::{ReadView, RefusedView, View};
+use chexbox::threads;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 /// The built-in film, as records name it.
@@ -49,18 +53,25 @@ pub struct ReadArgs {
     /// Language of texts: en or zh; after LC_ALL, LC_MESSAGES, LANG unless given / 语言
     #[arg(long, value_parser = parse_lang)]
     lang: Option<Lang>,
-    /// Films read at once; all cores unless given / 线程数
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    /// Threads: a single film is shared by all, of several each has one; all cores unless given / 线程数
+    #[arg(long, visible_alias = "jobs", value_name = "N")]
+    threads: Option<NonZeroUsize>,
 }
 
+/// An admitted film, and its share of the memory for as long as it is held.
+type Admitted<'a> = Result<(Radiograph, Share<'a>), Refusal>;
+
 /// Everything that reading a film needs, shared by the threads.
-struct Bench {
+struct Bench<'a> {
     readers: Vec<Reader>,
     lang: Lang,
     format: Format,
     pictures: Option<PictureNames>,
-    memory: Budget,
+    memory: &'a Budget,
+    /// The threads of each film.
+    pool: Arc<Pool>,
+    /// The only film, where it was decoded before its turn.
+    early: Mutex<Option<Admitted<'a>>>,
 }
 
 /// Where the bytes of a film come from.
@@ -79,14 +90,15 @@ pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
     let format = Format::of(args.json, args.csv, std::io::stdout().is_terminal());
     let pictures =
         args.heatmaps.as_deref().map(|folder| PictureNames::new(folder, sources.iter().map(Source::name))).transpose()?;
-    let bench = Bench {
-        readers: readers(&args.model, &args.threshold)?,
-        lang,
-        format,
-        pictures,
-        memory: Budget::new(DECODING_BYTES_MAX),
+    let memory = Budget::new(DECODING_BYTES_MAX);
+    let threads = args.threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let pool = Pool::new(if sources.len() == 1 { threads } else { 1 });
+    let readers = || readers(&args.model, &args.threshold, threads, &pool);
+    let (readers, early) = match sources.as_slice() {
+        [film] if threads > 1 => beside(|| threads::with(threads, || film.admit(&memory)), readers),
+        _ => (readers(), None),
     };
-    let threads = args.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let bench = Bench { readers: readers?, lang, format, pictures, memory: &memory, pool, early: Mutex::new(early) };
 
     let unread = if bench.pictures.is_some() { Unread::GoOn } else { Unread::Stop };
     let mut printer = Printer::start(format, lang, sources.len(), unread)?;
@@ -116,12 +128,27 @@ fn sources(paths: &[PathBuf]) -> Result<(Vec<Source>, usize), Failure> {
     Ok((files.into_iter().map(Source::File).collect(), hidden))
 }
 
-fn readers(model: &str, thresholds: &[String]) -> Result<Vec<Reader>, Failure> {
+/// Does `other` on a thread of its own while `work` is done here. What panicked there is none: it is done again in its turn,
+/// where a panic has its answer.
+fn beside<A: Send, B>(other: impl FnOnce() -> A + Send, work: impl FnOnce() -> B) -> (B, Option<A>) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        (work(), other.join().ok())
+    })
+}
+
+/// The models asked for; several are loaded side by side.
+fn readers(model: &str, thresholds: &[String], threads: usize, pool: &Arc<Pool>) -> Result<Vec<Reader>, Failure> {
     let bundles = load::bundles(model)?;
     let manifests: Vec<&Manifest> = bundles.iter().map(|b| b.manifest()).collect();
     let thresholds = Thresholds::parse(thresholds, &manifests).map_err(|e| WrongCommandLine(e.to_string()))?;
-    let loaded = bundles.iter().map(|b| Ok(Reader { session: Session::load(b)?, thresholds: thresholds.clone() }));
-    loaded.collect()
+    let mut readers = Vec::with_capacity(bundles.len());
+    let load = |i: usize| pool.install(|| Session::load(&bundles[i]));
+    in_order(bundles.len(), threads, load, |session| {
+        readers.push(Reader { session: session?, thresholds: thresholds.clone() });
+        Ok::<_, Failure>(())
+    })?;
+    Ok(readers)
 }
 
 impl Source {
@@ -141,12 +168,18 @@ impl Source {
             Self::Drawn => Ok(DrawnFilm { width: 1024, height: 1024, seed: 1 }.png()),
         }
     }
+
+    fn admit<'a>(&self, memory: &'a Budget) -> Admitted<'a> {
+        let bytes = self.bytes()?;
+        let share = memory.take(radiograph::memory_estimate(&bytes));
+        Ok((reading::admit(&bytes)?, share))
+    }
 }
 
-impl Bench {
+impl Bench<'_> {
     /// One film on every model; a panic anywhere on its way is a refusal of this film and of no other.
     fn film_or_fault(&self, index: usize, source: &Source) -> Result<Outcome, Failure> {
-        catch_unwind(AssertUnwindSafe(|| self.film(index, source))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| self.threaded(|| self.film(index, source)))).unwrap_or_else(|_| {
             let refusal = Refusal::new(Code::InternalFault, "a panic; the log says where");
             let mut outcome = Outcome::default();
             for reader in &self.readers {
@@ -156,10 +189,16 @@ impl Bench {
         })
     }
 
+    /// Does `work` on the threads that one film may use.
+    fn threaded<R>(&self, work: impl FnOnce() -> R) -> R {
+        threads::with(self.pool.threads(), || self.pool.install(work))
+    }
+
     /// What is printed for a film, its pictures written.
     fn film(&self, index: usize, source: &Source) -> Result<Outcome, Failure> {
         let name = source.name();
-        let admitted = self.admit(source);
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let admitted = early.unwrap_or_else(|| source.admit(self.memory));
         let mut outcome = Outcome::default();
         for reader in &self.readers {
             let film = admitted.as_ref().map(|(film, _)| film).map_err(Clone::clone);
@@ -169,13 +208,6 @@ impl Bench {
             }
         }
         Ok(outcome)
-    }
-
-    /// The film, and its share of the memory for as long as it is held.
-    fn admit(&self, source: &Source) -> Result<(Radiograph, Share<'_>), Refusal> {
-        let bytes = source.bytes()?;
-        let share = self.memory.take(radiograph::memory_estimate(&bytes));
-        Ok((reading::admit(&bytes)?, share))
     }
 
     fn refuse(&self, name: &str, refusal: &Refusal, reader: &Reader, outcome: &mut Outcome) -> Result<(), Failure> {
@@ -213,7 +245,8 @@ impl Bench {
     }
 }
 
-fn parse_lang(text: &str) -> Result<Lang, String> {
+/// A language as `--lang` names it.
+pub(super) fn parse_lang(text: &str) -> Result<Lang, String> {
     let language = text.to_ascii_lowercase();
     match language.split(['_', '-', '.']).next() {
         Some("en") => Ok(Lang::En),
@@ -223,7 +256,7 @@ fn parse_lang(text: &str) -> Result<Lang, String> {
 }
 
 /// The language of the environment, by POSIX precedence.
-fn locale() -> Lang {
+pub(super) fn locale() -> Lang {
     let set = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
     Lang::of_locale(&set("LC_ALL").or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG")).unwrap_or_default())
 }

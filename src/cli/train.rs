@@ -194,13 +194,22 @@ fn run_smoke(folder: &Path) -> Result<(), TrainError> {
 
 fn say(exported: &Exported, out: &Path) {
     let trained = exported.heads.iter().filter(|h| h.operating.is_some()).count();
-    let (plain, packed) = exported.val_auc;
     println!(
-        "{}: {trained} of {} heads trained, mean AUC {:.4} on test; on val {plain:.4} in f32, {packed:.4} in int8; {} bytes",
+        "{}: {trained} of {} heads trained, mean AUC {:.4} on test; {} bytes",
         out.display(),
         exported.heads.len(),
         exported.test_auc,
         exported.bytes
+    );
+    let c = &exported.cost;
+    println!(
+        "int8 against f32 on {} films of val: mean AUC {:.4} and {:.4}, {:.2} % of calls agree, heat maps correlate {:.4} (5th percentile {:.4})",
+        c.films,
+        c.auc_int8,
+        c.auc_f32,
+        c.calls_agree * 100.0,
+        c.heat_maps_correlate,
+        c.heat_maps_correlate_p5
     );
 }
 

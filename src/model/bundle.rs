@@ -16,6 +16,16 @@ pub struct Bundle {
     manifest: Manifest,
     onnx: Cow<'static, [u8]>,
     probe: Cow<'static, [u8]>,
+    origin: Origin,
+}
+
+/// Where a bundle comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The binary carries it.
+    Binary,
+    /// A folder of the user's.
+    Folder,
 }
 
 /// Why a bundle is not accepted.
@@ -55,9 +65,10 @@ impl Bundle {
     /// [`BundleError`], if the binary is damaged.
     pub fn embedded(name: &str) -> Option<Result<Self, BundleError>> {
         let found = EMBEDDED.iter().find(|e| e.name == name)?;
-        Some(Self::checked(found.manifest, |file| {
+        let bundle = Self::checked(found.manifest, |file| {
             Ok(Cow::Borrowed(if file == found.probe_file { found.probe } else { found.onnx }))
-        }))
+        });
+        Some(bundle.map(|bundle| Self { origin: Origin::Binary, ..bundle }))
     }
 
     /// A bundle from the text of its manifest and a way to get its files by name.
@@ -78,12 +89,17 @@ impl Bundle {
         let (input, output) = (&manifest.input, &manifest.output);
         check_shapes(&onnx, input.size, manifest.findings.len(), output.feature_channels, output.feature_side)
             .map_err(|why| BundleError::Shape { file: manifest.file.name.clone(), why })?;
-        Ok(Self { manifest, onnx, probe })
+        Ok(Self { manifest, onnx, probe, origin: Origin::Folder })
     }
 
     /// What the bundle says about its model.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where it comes from.
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The ONNX file.

@@ -33,6 +33,9 @@ pub struct Manifest {
     pub output: OutputSpec,
     /// Which films the model is meant for.
     pub intended_use: IntendedUse,
+    /// What rounding to 8-bit integers cost, where the file was rounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
     /// The label set, in the order of the logits.
     #[serde(rename = "finding")]
     pub findings: Vec<FindingSpec>,
@@ -80,6 +83,26 @@ pub struct OutputSpec {
 pub struct IntendedUse {
     /// Youngest patient, years; applies where the age is known.
     pub minimum_age_years: u32,
+}
+
+/// The file's 8-bit integers against the same network in f32, on the validation films.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantization {
+    /// Films that the steps of the integers were calibrated on; none of them a validation or test film.
+    pub calibration_films: usize,
+    /// Films of the comparison.
+    pub films: usize,
+    /// Mean AUC of the trained findings in f32.
+    pub auc_f32: f64,
+    /// The same in int8.
+    pub auc_int8: f64,
+    /// Share of calls (films times trained findings) that are the same in both.
+    pub calls_agree: f64,
+    /// Mean correlation of the heat maps of trained findings in both.
+    pub heat_maps_correlate: f64,
+    /// 5th percentile of that correlation.
+    pub heat_maps_correlate_p5: f64,
 }
 
 /// One finding of the label set.

@@ -2,14 +2,25 @@
 
 mod bundle;
 mod declared;
+mod fuse;
+mod head;
+pub mod kernels;
 mod manifest;
+mod network;
+pub(crate) mod onnx;
+mod operators;
 mod probe;
+pub mod quantize;
 mod session;
 mod unpack;
 
-pub use bundle::{Bundle, BundleError, MANIFEST_FILE};
+pub use bundle::{Bundle, BundleError, MANIFEST_FILE, Origin};
 pub use declared::{Declared, check_shapes, declared};
-pub use manifest::{FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, sha256_hex};
+pub use fuse::{Arithmetic, Fusions};
+pub use manifest::{
+    FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, Quantization, sha256_hex,
+};
+pub use network::{Activations, Engine, Network, NetworkError};
 pub use probe::{Probe, ProbeError};
-pub use session::{Activations, ModelError, Session};
-pub use unpack::{UnpackError, dequantize_weights};
+pub use session::{ModelError, Options, Precision, Session};
+pub use unpack::{UnpackError, dequantize_weights, remove_quantization};

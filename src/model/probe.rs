@@ -1,11 +1,16 @@
 //! The power-on self-test of a model: a formula image and the logits that the exporter computed
 //! for it. A machine, a build or a file that computes something else is found before the first film.
 
+use super::Arithmetic;
 use crate::input::Plane;
 use serde::Deserialize;
 
 /// Largest difference of a logit. Kernels sum in different orders; on the default models orders differ by 1e-5.
-const TOLERANCE: f32 = 1e-3;
+const TOLERANCE_F32: f32 = 1e-3;
+
+/// Largest difference of a logit in int8. Sums are exact, but what is rounded to a step is f32: a value that lies between two
+/// steps may fall to either, and moves a logit by up to this much where other operators, or other kernels, computed it.
+const TOLERANCE_INT8: f32 = 0.02;
 
 /// What a model must answer to its probe input.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,7 +29,7 @@ pub enum ProbeError {
     #[error("{0}")]
     Run(String),
     /// A logit is another than where the model was made.
-    #[error("logit {index} is {found}, expected is {expected} within {TOLERANCE}: the model or this machine computes wrongly")]
+    #[error("logit {index} is {found}, expected is {expected} within {tolerance}: the model or this machine computes wrongly")]
     Differs {
         /// Position.
         index: usize,
@@ -32,6 +37,8 @@ pub enum ProbeError {
         found: f32,
         /// Computed by the exporter.
         expected: f32,
+        /// Largest difference allowed.
+        tolerance: f32,
     },
     /// Another number of logits.
     #[error("it has {found} logits, its probe {expected}")]
@@ -62,15 +69,19 @@ impl Probe {
     ///
     /// # Errors
     /// [`ProbeError::Count`] or [`ProbeError::Differs`].
-    pub fn check(&self, found: &[f32]) -> Result<(), ProbeError> {
+    pub fn check(&self, found: &[f32], arithmetic: Arithmetic) -> Result<(), ProbeError> {
         if found.len() != self.logits.len() {
             return Err(ProbeError::Count { found: found.len(), expected: self.logits.len() });
         }
+        let tolerance = match arithmetic {
+            Arithmetic::F32 => TOLERANCE_F32,
+            Arithmetic::Int8 => TOLERANCE_INT8,
+        };
         for (index, (found, expected)) in found.iter().zip(&self.logits).enumerate() {
             // Written so that a NaN fails too.
-            let close = (found - expected).abs() <= TOLERANCE;
+            let close = (found - expected).abs() <= tolerance;
             if !close {
-                return Err(ProbeError::Differs { index, found: *found, expected: *expected });
+                return Err(ProbeError::Differs { index, found: *found, expected: *expected, tolerance });
             }
         }
         Ok(())
@@ -84,10 +95,13 @@ mod tests {
     #[test]
     fn a_logit_off_by_more_than_the_tolerance_or_not_a_number_fails_the_probe() {
         let probe = Probe::parse(br#"{"logits": [0.5, -1.0]}"#).unwrap();
-        assert!(probe.check(&[0.5, -1.0]).is_ok());
-        assert!(probe.check(&[0.5005, -1.0]).is_ok());
-        assert!(matches!(probe.check(&[0.5, -1.01]), Err(ProbeError::Differs { index: 1, .. })));
-        assert!(matches!(probe.check(&[f32::NAN, -1.0]), Err(ProbeError::Differs { index: 0, .. })));
-        assert!(matches!(probe.check(&[0.5]), Err(ProbeError::Count { found: 1, expected: 2 })));
+        for (arithmetic, within, beyond) in [(Arithmetic::F32, 0.0005, 0.01), (Arithmetic::Int8, 0.01, 0.03)] {
+            let check = |found: &[f32]| probe.check(found, arithmetic);
+            assert!(check(&[0.5, -1.0]).is_ok());
+            assert!(check(&[0.5 + within, -1.0]).is_ok());
+            assert!(matches!(check(&[0.5, -1.0 - beyond]), Err(ProbeError::Differs { index: 1, .. })));
+            assert!(matches!(check(&[f32::NAN, -1.0]), Err(ProbeError::Differs { index: 0, .. })));
+            assert!(matches!(check(&[0.5]), Err(ProbeError::Count { found: 1, expected: 2 })));
+        }
     }
 }

@@ -1,42 +1,45 @@
 //! One model, loaded and ready: a prepared input goes in, logits and the last feature map come out.
 //!
-//! The plan is immutable and shared; each run takes a state of its own, so that threads read films
-//! side by side. A session exists only after its probe passed: the model computes here, on this
-//! machine, what it computed where it was made.
+//! A session exists only after its probe passed: the model computes here, on this machine, what it
+//! computed where it was made. A model that the binary carries must also run on our own operators:
+//! a build that lost them would still answer, but no longer in the time, or with the arithmetic, it is sold with.
 
-use super::bundle::Bundle;
-use super::manifest::Manifest;
+use super::bundle::{Bundle, Origin};
+use super::head::Head;
+use super::manifest::{InputSpec, Manifest};
+use super::network::{Activations, Network, NetworkError};
 use super::probe::{Probe, ProbeError};
-use super::unpack::{UnpackError, dequantize_weights};
+use super::unpack::remove_quantization;
+use super::{Arithmetic, Fusions};
 use crate::input::Plane;
 use prost::Message;
-use std::sync::Arc;
-use tract_onnx::pb::{ModelProto, TensorProto};
-use tract_onnx::prelude::*;
-
-/// What the network computes for one film.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Activations {
-    /// One logit a finding, in the manifest's order.
-    pub logits: Vec<f32>,
-    /// The last feature map after its ReLU, [channels, side, side].
-    pub features: Vec<f32>,
-}
+use tract_onnx::pb::ModelProto;
 
 /// A loaded model.
 pub struct Session {
     manifest: Manifest,
-    plan: Arc<TypedSimplePlan>,
-    logits_at: usize,
-    features_at: usize,
+    input: InputSpec,
+    network: Network,
     head: Head,
 }
 
-/// The linear layer from the pooled features to the logits: the weights that Grad-CAM needs.
-struct Head {
-    /// [findings, channels] row by row.
-    weights: Vec<f32>,
-    channels: usize,
+/// How a model is loaded where that is not as its bundle says: for measurements and exports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The arithmetic.
+    pub precision: Precision,
+    /// Side of the input, pixels, instead of the manifest's.
+    pub size: Option<usize>,
+}
+
+/// The arithmetic a model is loaded for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// int8 where the file is quantized, f32 where it is not.
+    #[default]
+    AsStored,
+    /// f32: weights are unpacked, and activations are not rounded.
+    F32,
 }
 
 /// Why a model cannot be used.
@@ -50,13 +53,21 @@ pub enum ModelError {
         /// What the loader said.
         why: String,
     },
-    /// The weights cannot be unpacked.
-    #[error("model {model} cannot be unpacked: {source}")]
-    Unpack {
+    /// Its graph cannot be planned.
+    #[error("model {model} cannot be loaded: {source}")]
+    Network {
         /// Name in the manifest.
         model: String,
         /// Why.
-        source: UnpackError,
+        source: NetworkError,
+    },
+    /// A model that the binary carries does not run on the binary's own operators.
+    #[error("model {model} of this binary is not run by its own operators: {why}; the binary is damaged or was built wrongly")]
+    NotFused {
+        /// Name in the manifest.
+        model: String,
+        /// What the graph has instead.
+        why: String,
     },
     /// The model does not compute here what it computed where it was made.
     #[error("model {model} failed its probe: {source}")]
@@ -82,35 +93,46 @@ impl Session {
     /// # Errors
     /// [`ModelError`] that says which model and why.
     pub fn load(bundle: &Bundle) -> Result<Self, ModelError> {
+        Self::load_with(bundle, Options::default())
+    }
+
+    /// Loads a bundle in another arithmetic or for another size of input. The probe holds for what the manifest says, so
+    /// that it is run only where the options change nothing.
+    ///
+    /// # Errors
+    /// As [`Session::load`].
+    pub fn load_with(bundle: &Bundle, options: Options) -> Result<Self, ModelError> {
         let manifest = bundle.manifest().clone();
         let model = manifest.name.clone();
         let fail = |why: String| ModelError::Load { model: model.clone(), why };
         let mut proto = ModelProto::decode(bundle.onnx()).map_err(|e| fail(e.to_string()))?;
-        dequantize_weights(&mut proto).map_err(|source| ModelError::Unpack { model: model.clone(), source })?;
         let head = Head::of(&proto, &manifest).map_err(fail)?;
-        let outputs: Vec<String> = proto.graph.iter().flat_map(|g| g.output.iter().map(|o| o.name.clone())).collect();
-        let position = |name: &str| outputs.iter().position(|o| o == name).ok_or_else(|| fail(format!("no output {name}")));
-        let (logits_at, features_at) = (position("logits")?, position("features")?);
-        let plan = Self::plan(&proto, manifest.input.size).map_err(|e| fail(format!("{e:#}")))?;
-        drop(proto);
-        let session = Self { manifest, plan, logits_at, features_at, head };
-        session.prove(bundle.probe()).map_err(|source| ModelError::Probe { model, source })?;
+        let unusable = |source| ModelError::Network { model: model.clone(), source };
+        if options.precision == Precision::F32 {
+            remove_quantization(&mut proto).map_err(|e| unusable(e.into()))?;
+        }
+        let input = InputSpec { size: options.size.unwrap_or(manifest.input.size), ..manifest.input };
+        let network = Network::of(proto, input.size).map_err(unusable)?;
+        match (network.fusions(), bundle.origin()) {
+            (Ok(fusions), _) => log::info!("model {model}: {}, dense layers {:?}", network.engine(), fusions.layers),
+            (Err(why), Origin::Folder) => log::warn!("model {model} runs on tract alone, several times slower: {why}"),
+            (Err(why), Origin::Binary) => return Err(ModelError::NotFused { model, why: why.to_owned() }),
+        }
+        let session = Self { manifest, input, network, head };
+        if options.precision == Precision::AsStored && input.size == session.manifest.input.size {
+            session.prove(bundle.probe()).map_err(|source| ModelError::Probe { model, source })?;
+        }
         Ok(session)
-    }
-
-    fn plan(proto: &ModelProto, size: usize) -> TractResult<Arc<TypedSimplePlan>> {
-        let shape = [1, 1, size, size];
-        tract_onnx::onnx()
-            .model_for_proto_model(proto)?
-            .with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape))?
-            .into_optimized()?
-            .into_runnable()
     }
 
     fn prove(&self, probe: &[u8]) -> Result<(), ProbeError> {
         let probe = Probe::parse(probe)?;
-        let found = self.run(&Probe::input(self.manifest.input.size)).map_err(|e| ProbeError::Run(e.to_string()))?;
-        probe.check(&found.logits)
+        let found = self.run(&Probe::input(self.input.size)).map_err(|e| ProbeError::Run(e.to_string()))?;
+        probe.check(&found.logits, self.arithmetic())
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        self.network.fusions().map_or(Arithmetic::F32, |f| f.arithmetic)
     }
 
     /// What the manifest says about the model.
@@ -118,76 +140,47 @@ impl Session {
         &self.manifest
     }
 
+    /// How a film becomes this session's input: the manifest's, but for a size that was asked for.
+    pub fn input(&self) -> &InputSpec {
+        &self.input
+    }
+
+    /// Rows and columns of the last feature map.
+    pub fn feature_side(&self) -> usize {
+        self.network.feature_shape()[1]
+    }
+
     /// The classifier's weights of one finding, [channels]; empty for a finding the model lacks.
     pub fn head_weights(&self, finding: usize) -> &[f32] {
-        let start = finding.saturating_mul(self.head.channels);
-        self.head.weights.get(start..start.saturating_add(self.head.channels)).unwrap_or(&[])
+        self.head.row(finding)
     }
 
     /// What computes: for the log and the provenance of a record.
-    pub fn engine(&self) -> &'static str {
-        concat!("tract ", env!("CHEXBOX_TRACT_VERSION"), " f32")
+    pub fn engine(&self) -> &str {
+        self.network.engine()
     }
 
-    /// Runs the network on one prepared input [1, 1, S, S].
+    /// What was fused.
+    ///
+    /// # Errors
+    /// Why the model runs on tract alone.
+    pub fn fusions(&self) -> Result<&Fusions, &str> {
+        self.network.fusions()
+    }
+
+    /// Runs the network on one prepared input [1, 1, S, S], on the threads of the pool installed here.
     ///
     /// # Errors
     /// [`ModelError::Run`] if the input has another size, the engine fails, or an output is not finite.
     pub fn run(&self, input: &Plane) -> Result<Activations, ModelError> {
         let fail = |why: String| ModelError::Run { model: self.manifest.name.clone(), why };
-        let size = self.manifest.input.size;
-        if input.side != size {
-            return Err(fail(format!("the input is {} px wide, the model takes {size}", input.side)));
-        }
-        let image = Tensor::from_shape(&[1, 1, size, size], &input.values).map_err(|e| fail(format!("{e:#}")))?;
-        let outputs = self.plan.run(tvec!(image.into())).map_err(|e| fail(format!("{e:#}")))?;
-        let values = |at: usize, name: &str| -> Result<Vec<f32>, ModelError> {
-            let output = outputs.get(at).ok_or_else(|| fail(format!("no output {name}")))?;
-            let view = output.to_plain_array_view::<f32>().map_err(|e| fail(format!("{name}: {e:#}")))?;
-            let values: Vec<f32> = view.iter().copied().collect();
-            if values.iter().all(|v| v.is_finite()) { Ok(values) } else { Err(fail(format!("{name} are not finite"))) }
-        };
-        let found = Activations { logits: values(self.logits_at, "logits")?, features: values(self.features_at, "features")? };
-        let output = &self.manifest.output;
-        let feature_count = output.feature_channels * output.feature_side * output.feature_side;
-        if found.logits.len() != self.manifest.findings.len() || found.features.len() != feature_count {
-            return Err(fail(format!("{} logits and {} features", found.logits.len(), found.features.len())));
-        }
-        Ok(found)
+        let found = self.network.run(input).map_err(fail)?;
+        let [channels, rows, columns] = self.network.feature_shape();
+        let fits = found.logits.len() == self.manifest.findings.len()
+            && found.features.len() == channels * rows * columns
+            && rows == columns
+            && channels == self.manifest.output.feature_channels
+            && (self.input.size != self.manifest.input.size || rows == self.manifest.output.feature_side);
+        if fits { Ok(found) } else { Err(fail(format!("{} logits and {} features", found.logits.len(), found.features.len()))) }
     }
-}
-
-impl Head {
-    /// Finds the linear layer whose output is `logits`: a Gemm with weights [findings, channels].
-    fn of(proto: &ModelProto, manifest: &Manifest) -> Result<Self, String> {
-        let graph = proto.graph.as_ref().ok_or("it holds no graph")?;
-        let node = graph
-            .node
-            .iter()
-            .find(|n| n.output.iter().any(|o| o == "logits"))
-            .filter(|n| n.op_type == "Gemm")
-            .ok_or("its logits do not come from a Gemm node, so there is no linear head to draw heat maps from")?;
-        let transposed = node.attribute.iter().any(|a| a.name == "transB" && a.i == 1);
-        let name = node.input.get(1).ok_or("its head has no weights")?;
-        let tensor = graph.initializer.iter().find(|t| t.name == *name).ok_or("its head's weights are not stored in the file")?;
-        let (findings, channels) = (manifest.findings.len(), manifest.output.feature_channels);
-        let dims: Vec<usize> = tensor.dims.iter().filter_map(|d| usize::try_from(*d).ok()).collect();
-        if !transposed || dims != [findings, channels] {
-            return Err(format!(
-                "its head has weights {dims:?} (transB {transposed}), needed are [{findings}, {channels}] with transB"
-            ));
-        }
-        let weights = floats(tensor);
-        if weights.len() != findings * channels {
-            return Err(format!("its head stores {} weights, needed are {}", weights.len(), findings * channels));
-        }
-        Ok(Self { weights, channels })
-    }
-}
-
-fn floats(tensor: &TensorProto) -> Vec<f32> {
-    if tensor.raw_data.is_empty() {
-        return tensor.float_data.clone();
-    }
-    tensor.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }

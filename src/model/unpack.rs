@@ -8,7 +8,7 @@
 use crate::limits::MODEL_BYTES_MAX;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 /// Why the weights of a model cannot be unpacked.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -69,6 +69,49 @@ pub fn dequantize_weights(model: &mut ModelProto) -> Result<usize, UnpackError> 
     graph.initializer = initializers;
     graph.node = kept;
     Ok(count)
+}
+
+/// Takes quantization out of a model: weights are unpacked as by [`dequantize_weights`], and an activation that is quantized
+/// and dequantized stays as it is. Returns how many activations that were.
+///
+/// # Errors
+/// As [`dequantize_weights`].
+pub fn remove_quantization(model: &mut ModelProto) -> Result<usize, UnpackError> {
+    dequantize_weights(model)?;
+    let graph = model.graph.as_mut().ok_or(UnpackError::NoGraph)?;
+    let quantized: HashMap<String, String> = (graph.node.iter().filter(|n| n.op_type == "QuantizeLinear"))
+        .filter_map(|n| Some((n.output.first()?.clone(), n.input.first()?.clone())))
+        .collect();
+    let outputs: HashSet<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
+    let plain: HashMap<String, String> = (graph.node.iter().filter(|n| n.op_type == "DequantizeLinear"))
+        .filter(|n| !n.output.iter().any(|o| outputs.contains(o.as_str())))
+        .filter_map(|n| Some((n.output.first()?.clone(), quantized.get(n.input.first()?)?.clone())))
+        .collect();
+    graph.node.retain(|n| n.op_type != "DequantizeLinear" || !n.output.first().is_some_and(|o| plain.contains_key(o)));
+    for input in graph.node.iter_mut().flat_map(|n| &mut n.input) {
+        if let Some(value) = plain.get(input) {
+            input.clone_from(value);
+        }
+    }
+    let used: HashSet<String> =
+        graph.node.iter().flat_map(|n| n.input.clone()).chain(graph.output.iter().map(|o| o.name.clone())).collect();
+    graph.node.retain(|n| n.op_type != "QuantizeLinear" || n.output.iter().any(|o| used.contains(o)));
+    let used: HashSet<String> = graph.node.iter().flat_map(|n| n.input.clone()).collect();
+    graph.initializer.retain(|t| used.contains(&t.name) || graph.output.iter().any(|o| o.name == t.name));
+    Ok(plain.len())
+}
+
+/// The constant tensor of this name: an initializer, or an int8 one unpacked. Nothing where it is computed.
+///
+/// # Errors
+/// As [`dequantize_weights`].
+pub(super) fn constant(graph: &GraphProto, name: &str) -> Result<Option<TensorProto>, UnpackError> {
+    if let Some(stored) = graph.initializer.iter().find(|t| t.name == name) {
+        return Ok(Some(stored.clone()));
+    }
+    let constants = graph.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
+    let node = graph.node.iter().find(|n| n.output.first().is_some_and(|o| o == name));
+    node.and_then(|n| Packed::of(n, &constants)).map(|p| p.unpack()).transpose()
 }
 
 /// A DequantizeLinear node with its constants.
@@ -172,7 +215,7 @@ impl<'a> Packed<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tract_onnx::pb::{AttributeProto, GraphProto};
+    use tract_onnx::pb::AttributeProto;
 
     fn tensor(name: &str, dims: &[i64], of: DataType, raw_data: Vec<u8>) -> TensorProto {
         TensorProto { name: name.into(), dims: dims.to_vec(), data_type: of as i32, raw_data, ..Default::default() }

@@ -1,11 +1,23 @@
 //! JPEG 2000 (ITU-T T.800) to exact samples.
 //!
-//! The decoder (hayro-jpeg2000, pure Rust) yields the components in f32 before any packing to eight
-//! bits; a sample of up to 16 bits is exact there (24 bits of mantissa). Before it runs, the main
-//! header is walked: the picture must be the one the DICOM header says, and code-blocks, layers,
-//! precincts and tiles must keep the decoder's book-keeping small, for a header of a hundred bytes can
-//! ask for gigabytes of it. Progression changes and coding styles of single tiles, which no modality
-//! writes, are refused by name.
+//! Grey films in the usual coding are decoded by our own decoder ([`grey`]), on the threads that the
+//! film may use; a test compares it with the other. Colours and what films hardly ever use go to
+//! hayro-jpeg2000 (pure Rust), which yields the components in f32 before any packing to eight bits; a
+//! sample of up to 16 bits is exact there (24 bits of mantissa). Before either runs, the main header
+//! is walked: the picture must be the one the DICOM header says, and code-blocks, layers, precincts
+//! and tiles must keep the decoder's book-keeping small, for a header of a hundred bytes can ask for
+//! gigabytes of it. Progression changes and coding styles of single tiles, which no modality writes,
+//! are refused by name.
+
+mod arithmetic;
+mod bits;
+mod block;
+mod coding;
+mod contexts;
+mod grey;
+mod packets;
+mod tile;
+mod wavelet;
 
 use super::contained::contained;
 use super::dicom_pixels::Raw;
@@ -47,6 +59,11 @@ pub(super) fn decode(data: &[u8], layout: &Layout) -> Result<Raw, Refusal> {
     let (head, open) = Codestream::of(stream, layout)?;
     can_hold(stream, layout)?;
     let stream = &*closed(stream, open);
+    if let Some(coding) = coding::Coding::of(stream)
+        && let Some(parts) = grey::Parts::of(stream, &coding)
+    {
+        return contained("JPEG 2000", || own(stream, layout, &head, &coding, &parts))?;
+    }
     let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
     contained("JPEG 2000", || {
         let image = Image::new(stream, &settings).map_err(|_| damaged("the JPEG 2000 header cannot be read"))?;
@@ -55,6 +72,18 @@ pub(super) fn decode(data: &[u8], layout: &Layout) -> Result<Raw, Refusal> {
         let planes: Vec<&[f32]> = decoded.components().iter().map(|c| c.samples()).collect();
         raw(&planes, layout, &head)
     })?
+}
+
+/// A grey film by our own decoder.
+fn own(stream: &[u8], layout: &Layout, head: &Codestream, coding: &coding::Coding, parts: &grey::Parts) -> Result<Raw, Refusal> {
+    let half = 1_i32 << (head.precision - 1).min(15);
+    // Signed samples stay two's complement; the others were stored around zero.
+    let (level, low, high) = if head.sign == Sign::Signed { (0, -half, half - 1) } else { (half, 0, 2 * half - 1) };
+    let samples = grey::decode(stream, coding, parts, |value| (value.saturating_add(level).clamp(low, high) & 0xFFFF) as u16);
+    match samples {
+        Some(samples) if samples.len() == layout.pixels() => Ok(Raw::U16(samples)),
+        _ => Err(damaged("the JPEG 2000 data do not decode")),
+    }
 }
 
 /// Whether so few bytes can hold the film.

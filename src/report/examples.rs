@@ -17,6 +17,7 @@ pub fn manifest(findings: &[(&str, &str, Option<f32>)]) -> Manifest {
         input: InputSpec { size: 224, detail: 128, mean: 0.5, std: 0.25 },
         output: OutputSpec { feature_channels: 1024, feature_side: 7 },
         intended_use: IntendedUse { minimum_age_years: 16 },
+        quantization: None,
         findings: findings
             .iter()
             .enumerate()

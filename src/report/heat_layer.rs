@@ -6,6 +6,7 @@ use super::display::Display;
 use super::words;
 use crate::grad_cam::HeatMap;
 use crate::lang::Lang;
+use std::sync::OnceLock;
 
 /// Grey under the colours of the scale: the middle of a film's greys.
 const SCALE_GREY: u8 = 128;
@@ -26,23 +27,26 @@ pub fn paint(canvas: &mut Canvas, x: usize, y: usize, film: &Display, heat: Opti
         return;
     };
     let heat = heat.at_film_size(width, height);
-    let table = Table::new();
-    canvas.paint(area, |x, y| table.over_film(grey(x, y), heat.get(y * width + x).copied().unwrap_or(0.0)));
+    let table = Table::get();
+    canvas.paint_from(area, film.greys(), &heat, |grey, heat| table.over_film(grey, heat));
 }
 
 /// The colour over each of 256 greys at each of 256 heats, so that a film of a million pixels needs no curve per pixel.
-struct Table(Vec<colour::Rgb>);
+struct Table(Vec<[colour::Rgb; 256]>);
 
 impl Table {
-    fn new() -> Self {
-        let steps = 0..=255_u8;
-        Self(steps.clone().flat_map(|h| steps.clone().map(move |g| over_film(g, f32::from(h) / STEPS))).collect())
+    /// The one table that there is.
+    fn get() -> &'static Self {
+        static TABLE: OnceLock<Table> = OnceLock::new();
+        let step = |heat: u8| std::array::from_fn(|grey| over_film(grey as u8, f32::from(heat) / STEPS));
+        TABLE.get_or_init(|| Self((0..=255).map(step).collect()))
     }
 
     fn over_film(&self, grey: u8, heat: f32) -> colour::Rgb {
-        // In [0, 1] by construction of a heat map; the clamp keeps the index inside in any case.
-        let step = (heat.clamp(0.0, 1.0) * STEPS).round() as usize;
-        self.0.get(step * 256 + usize::from(grey)).copied().unwrap_or([grey; 3])
+        // In [0, 1] by construction of a heat map; the clamp keeps the index inside in any case. Half is added in f64, where
+        // the sum is exact: the nearest step, without a call for every pixel.
+        let step = (f64::from(heat.clamp(0.0, 1.0) * STEPS) + 0.5) as usize;
+        self.0.get(step).map_or([grey; 3], |greys| greys[usize::from(grey)])
     }
 }
 

@@ -1,19 +1,20 @@
-//! A trained network as the folder the program reads: manifest.toml, model.onnx (int8 weights),
+//! A trained network as the folder the program reads: manifest.toml, model.onnx (8-bit integers),
 //! probe.json, MODEL_CARD.md. Every number in them is computed here.
 
 use super::TrainError;
-use super::batches::predict;
 use super::data::Part;
 use super::densenet::{DenseNet, Precision};
-use super::evaluate::{Head, Predictions, heads, mean_auc};
+use super::evaluate::{Head, heads, mean_auc};
+use super::rounding::{Pair, round};
 use super::snapshot::Snapshot;
 use super::study::Study;
-use super::{card, onnx, probe, quantize};
-use crate::model::{FileSpec, FindingSpec, IntendedUse, Manifest, OutputSpec, dequantize_weights, sha256_hex};
+use super::{card, onnx, probe};
+use crate::input::Plane;
+use crate::model::{FileSpec, FindingSpec, IntendedUse, Manifest, OutputSpec, Quantization, sha256_hex};
 use prost::Message;
 use serde::Serialize;
 use std::path::Path;
-use tch::{Device, Tensor};
+use tch::Tensor;
 use tract_onnx::pb::ModelProto;
 
 /// Youngest patient of the intended use, years: the public films of children are few.
@@ -27,8 +28,8 @@ pub struct Exported {
     pub manifest: Manifest,
     /// Heads in the order of the logits.
     pub heads: Vec<Head>,
-    /// Mean AUC on val of the trained heads: f32, int8.
-    pub val_auc: (f64, f64),
+    /// The 8-bit integers against f32, on val.
+    pub cost: Quantization,
     /// Mean AUC on test of the trained heads, int8.
     pub test_auc: f64,
     /// Size of model.onnx, bytes.
@@ -66,45 +67,35 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
     }
     let net = snapshot.averaged();
     let plain = onnx::write(&net, progress.size)?;
-    let packed = quantize::quantize(&plain)?;
-    let mut unpacked = packed.clone();
-    dequantize_weights(&mut unpacked).map_err(|e| TrainError::Run(e.to_string()))?;
-    let shipped = with_weights(&net, &unpacked)?;
-
-    let on = |net: &DenseNet, part| -> Result<Predictions, TrainError> {
-        let films = study.films.of(part);
-        let logits = predict(net, study, &films, progress.size, Device::Cpu, Precision::F32)?;
-        Ok(Predictions { films, logits })
-    };
-    let (plain_val, val, test) = (on(&net, Part::Val)?, on(&shipped, Part::Val)?, on(&shipped, Part::Test)?);
-    let heads = heads(study, &val, &test, request.positives_min);
-    let trained = |f: usize| heads[f].operating.is_some();
+    let (packed, calibration_films) = round(study, &plain, progress.size, &study.films.of(Part::Train))?;
+    let pair = Pair::of(&plain, &packed, progress.size)?;
+    let classifier = Vec::<f32>::try_from(net.get("classifier.weight")?.detach().flatten(0, -1))?;
+    let val = pair.over(study, study.films.of(Part::Val), &classifier)?;
+    let test = pair.over(study, study.films.of(Part::Test), &classifier)?.rounded;
+    let heads = heads(study, &val.rounded, &test, request.positives_min);
     let none = || TrainError::Run("no head has learnt its finding: train longer".into());
-    let before = mean_auc(study, &plain_val, trained).ok_or_else(none)?;
-    let after = mean_auc(study, &val, trained).ok_or_else(none)?;
-    let test_auc = mean_auc(study, &test, trained).ok_or_else(none)?;
-    if before - after > AUC_LOSS_MAX {
-        let what = format!("int8 weights cost {:.4} of mean AUC on val, allowed are {AUC_LOSS_MAX}", before - after);
-        return Err(TrainError::Run(what));
+    let test_auc = mean_auc(study, &test, |f| heads[f].operating.is_some()).ok_or_else(none)?;
+    let cost = val.figures(study, &heads, calibration_films).ok_or_else(none)?;
+    if cost.auc_f32 - cost.auc_int8 > AUC_LOSS_MAX {
+        let lost = cost.auc_f32 - cost.auc_int8;
+        return Err(TrainError::Run(format!("8-bit integers cost {lost:.4} of mean AUC on val, allowed are {AUC_LOSS_MAX}")));
     }
 
     let bytes = packed.encode_to_vec();
     let probe = Probe {
-        description: format!("{}; logits of model.onnx as tract computes them", probe::FORMULA),
-        logits: probe::run(&unpacked, progress.size)?.logits,
+        description: format!("{}; logits of model.onnx by {}", probe::FORMULA, pair.rounded.engine()),
+        logits: pair
+            .rounded
+            .run(&Plane { side: progress.size, values: probe::input(progress.size) })
+            .map_err(TrainError::Run)?
+            .logits,
     };
     let probe = serde_json::to_vec_pretty(&probe).map_err(|e| TrainError::Run(e.to_string()))?;
-    let manifest = manifest(study, snapshot, &heads, request.version, &bytes, &probe);
+    let manifest =
+        Manifest { quantization: Some(cost.clone()), ..manifest(study, snapshot, &heads, request.version, &bytes, &probe) };
     let text = toml::to_string(&manifest).map_err(|e| TrainError::Run(e.to_string()))?;
     Manifest::parse(&text).map_err(|e| TrainError::Run(e.to_string()))?;
-    let exported = Exported {
-        manifest,
-        heads,
-        val_auc: (before, after),
-        test_auc,
-        bytes: bytes.len(),
-        positives_min: request.positives_min,
-    };
+    let exported = Exported { manifest, heads, cost, test_auc, bytes: bytes.len(), positives_min: request.positives_min };
     let card = card::write(study, snapshot, &exported, &test);
     write_all(
         request.out,
@@ -112,17 +103,6 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
     )?;
     write_check(request.check, &plain, &net, progress.size)?;
     Ok(exported)
-}
-
-/// The same network with the Conv and Gemm weights of `model`.
-fn with_weights(net: &DenseNet, model: &ModelProto) -> Result<DenseNet, TrainError> {
-    let copy = DenseNet::of(net.architecture.clone(), net.params.copy(), net.buffers.copy());
-    for weight in model.graph.iter().flat_map(|g| &g.initializer) {
-        let values: Vec<f32> = weight.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let values = Tensor::from_slice(&values).f_view(weight.dims.as_slice())?;
-        tch::no_grad(|| copy.get(&weight.name).map(|t| t.shallow_clone().copy_(&values)))?;
-    }
-    Ok(copy)
 }
 
 fn manifest(study: &Study, snapshot: &Snapshot, heads: &[Head], version: &str, model: &[u8], probe: &[u8]) -> Manifest {
@@ -150,6 +130,7 @@ fn manifest(study: &Study, snapshot: &Snapshot, heads: &[Head], version: &str, m
             feature_side: progress.architecture.feature_side(progress.size),
         },
         intended_use: IntendedUse { minimum_age_years: MINIMUM_AGE_YEARS },
+        quantization: None,
         findings: set.findings.iter().zip(heads).map(finding).collect(),
     }
 }

@@ -4,7 +4,7 @@
 //! The line, a file each: [`label_set`] and [`data`] (what is learnt from), [`films`] (pixels, by the
 //! same chain as inference), [`folds`] (the parts on disk), [`study`] (all of it, checked), [`augment`] and
 //! [`batches`], [`architecture`] and [`densenet`], [`schedule`], [`optimiser`], [`fit`] (the loop), [`snapshot`],
-//! [`log`]; then [`evaluate`], [`onnx`], [`quantize`], [`probe`], [`card`] and [`bundle`]. [`smoke`] runs all of
+//! [`log`]; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`probe`], [`card`] and [`bundle`]. [`smoke`] runs all of
 //! them in seconds.
 
 pub mod architecture;
@@ -25,8 +25,8 @@ pub mod log;
 pub mod onnx;
 pub mod optimiser;
 pub mod probe;
-pub mod quantize;
 pub mod random;
+pub mod rounding;
 pub mod schedule;
 pub mod smoke;
 pub mod snapshot;

@@ -4,19 +4,9 @@
 
 use super::TrainError;
 use super::densenet::{DenseNet, EPSILON};
+use crate::model::onnx::{self, float, float_tensor, int, node, value, window};
 use tch::Device;
-use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, type_proto,
-};
-
-/// Operator set: the first with a scale for each channel in DequantizeLinear.
-const OPSET: i64 = 13;
-/// File format version that goes with it.
-const IR_VERSION: i64 = 7;
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
 /// The network for an input of side `size`, weights in f32.
 ///
@@ -63,14 +53,7 @@ pub fn write(net: &DenseNet, size: usize) -> Result<ModelProto, TrainError> {
         output: vec![value("logits", &[shape.findings]), value("features", &[shape.feature_channels(), side, side])],
         ..GraphProto::default()
     };
-    Ok(ModelProto {
-        ir_version: IR_VERSION,
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-        producer_name: "chexbox".into(),
-        producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph),
-        ..ModelProto::default()
-    })
+    Ok(onnx::model(graph))
 }
 
 struct Writer<'a> {
@@ -89,8 +72,7 @@ impl Writer<'_> {
     fn conv(&mut self, x: &str, name: &str, stride: i64, pad: i64) -> Result<String, TrainError> {
         let weight = format!("{name}.weight");
         let side = self.initializer(&weight)?[2];
-        let attributes = vec![ints("kernel_shape", &[side; 2]), ints("strides", &[stride; 2]), ints("pads", &[pad; 4])];
-        Ok(self.node("Conv", name, &[x, &weight], attributes))
+        Ok(self.node("Conv", name, &[x, &weight], window(side, stride, pad)))
     }
 
     fn norm(&mut self, x: &str, name: &str) -> Result<String, TrainError> {
@@ -108,8 +90,7 @@ impl Writer<'_> {
     }
 
     fn pool(&mut self, op: &str, x: &str, name: &str, side: i64, stride: i64, pad: i64) -> String {
-        let attributes = vec![ints("kernel_shape", &[side; 2]), ints("strides", &[stride; 2]), ints("pads", &[pad; 4])];
-        self.node(op, name, &[x], attributes)
+        self.node(op, name, &[x], window(side, stride, pad))
     }
 
     /// Adds a tensor of the network and gives its shape.
@@ -117,47 +98,9 @@ impl Writer<'_> {
         let tensor = self.net.get(name)?;
         let dims = tensor.size();
         let values = Vec::<f32>::try_from(tensor.detach().to_device(Device::Cpu).flatten(0, -1))?;
-        let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let data_type = DataType::Float as i32;
-        self.initializers.push(TensorProto { name: name.into(), dims: dims.clone(), data_type, raw_data, ..Default::default() });
+        self.initializers.push(float_tensor(name, &dims, &values));
         Ok(dims)
     }
-}
-
-/// A node with one output.
-pub(super) fn node(op: &str, name: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
-    NodeProto {
-        op_type: op.into(),
-        name: name.into(),
-        input: inputs.iter().map(|s| (*s).to_owned()).collect(),
-        output: vec![output.into()],
-        attribute,
-        ..Default::default()
-    }
-}
-
-/// An integer attribute.
-pub(super) fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i, ..Default::default() }
-}
-
-fn float(name: &str, f: f32) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Float as i32, f, ..Default::default() }
-}
-
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Ints as i32, ints: values.to_vec(), ..Default::default() }
-}
-
-/// A float tensor of [N, sides].
-fn value(name: &str, sides: &[i64]) -> ValueInfoProto {
-    let dimension = |value| Dimension { value: Some(value), ..Default::default() };
-    let batch = dimension(dimension::Value::DimParam("N".into()));
-    let rest = sides.iter().map(|s| dimension(dimension::Value::DimValue(*s)));
-    let shape = TensorShapeProto { dim: std::iter::once(batch).chain(rest).collect() };
-    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(shape) };
-    let of = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
-    ValueInfoProto { name: name.into(), r#type: Some(of), ..Default::default() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The promises of chexbox, a module each. One binary, so that linking happens once.
 
 mod allocation;
+mod bench_verb;
 mod data;
 mod decoding;
 mod dicom_file;
@@ -12,6 +13,7 @@ mod models;
 mod parity;
 mod pictures;
 mod public_files;
+mod quantized;
 mod reading;
 mod real;
 mod run;

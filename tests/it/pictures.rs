@@ -125,6 +125,7 @@ fn manifest() -> Manifest {
         input: InputSpec { size: 224, detail: 128, mean: 0.5, std: 0.25 },
         output: OutputSpec { feature_channels: 1, feature_side: 7 },
         intended_use: IntendedUse { minimum_age_years: 16 },
+        quantization: None,
         findings: LINES.map(spec).to_vec(),
     }
 }

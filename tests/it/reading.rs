@@ -107,9 +107,9 @@ fn the_same_films_give_the_same_bytes_whatever_the_number_of_threads() {
     let scratch = Scratch::new("threads");
     mixed(&scratch);
     let films = scratch.join("films");
-    let once = |jobs: &str, out: &str| {
+    let once = |threads: &str, out: &str| {
         let out = scratch.join(out);
-        let output = chexbox(&["read", "--json", "--model", "all", "--jobs", jobs])
+        let output = chexbox(&["read", "--json", "--model", "all", "--threads", threads])
             .arg(&films)
             .arg("--heatmaps")
             .arg(&out)
@@ -198,7 +198,8 @@ fn a_wrong_command_line_says_what_is_allowed() {
         (vec!["read", "--threshold", "pneumothorax"], 2, vec!["FINDING=VALUE"]),
         (vec!["read", "--model", "findings99"], 2, vec!["findings99", "findings10, findings25"]),
         (vec!["read", "--lang", "fr"], 2, vec!["fr", "en and zh"]),
-        (vec!["read", "--jobs", "0"], 2, vec!["jobs"]),
+        (vec!["read", "--threads", "0"], 2, vec!["threads"]),
+        (vec!["read", "--jobs", "0"], 2, vec!["threads"]),
         (vec!["read", "--json", "--csv"], 2, vec!["--json", "--csv"]),
     ] {
         let output = run(&args);

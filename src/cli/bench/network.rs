@@ -2,8 +2,9 @@
 
 use super::{Arithmetic, BenchArgs, Times, line, machine, rounded, timed};
 use crate::cli::{Failure, WrongCommandLine};
-use chexbox::model::Session;
-use chexbox::{input, reading, threads};
+use chexbox::model::kernels::Pool;
+use chexbox::model::{Bundle, Options, Precision, Session};
+use chexbox::{input, reading};
 use serde::Serialize;
 
 /// Runs before those that are timed: caches and scratch memory fill, the clock of the processor rises.
@@ -24,6 +25,8 @@ struct Measured<'a> {
     load_ms: f64,
     rss_mb: Option<f64>,
     processor: Option<String>,
+    /// What the network answered: engines that are compared must agree.
+    logits: Vec<f32>,
 }
 
 /// Measures, and says what was found.
@@ -36,25 +39,27 @@ pub(super) fn report(args: &BenchArgs) -> Result<String, Failure> {
     drop(bytes);
     let bundle = args.bundle()?;
     let threads = args.threads();
-    let (session, load_ms) = timed(|| session(args, &bundle));
+    let pool = Pool::new(threads);
+    let (session, load_ms) = timed(|| pool.install(|| session(args, &bundle)));
     let session = session?;
     drop(bundle);
     let manifest = session.manifest();
-    let prepared = input::prepare(&admitted.grey, &manifest.input);
+    let prepared = input::prepare(&admitted.grey, session.input());
     drop(admitted);
 
-    let run = || session.run(&prepared).map(drop);
-    let times = threads::with(threads, || {
+    let run = || session.run(&prepared);
+    let (logits, times) = pool.install(|| {
+        let mut logits = Vec::new();
         for _ in 0..WARM_UP_RUNS {
-            run()?;
+            logits = run()?.logits;
         }
-        let times = (0..args.runs).map(|_| timed(run)).map(|(done, ms)| done.map(|()| ms));
-        times.collect::<Result<Vec<f64>, _>>()
+        let times = (0..args.runs).map(|_| timed(run)).map(|(done, ms)| done.map(|_| ms));
+        Ok::<_, Failure>((logits, times.collect::<Result<Vec<f64>, _>>()?))
     })?;
     let measured = Measured {
         model: &manifest.name,
         film: &film,
-        size: manifest.input.size,
+        size: session.input().size,
         threads,
         runs: args.runs,
         precision: args.precision,
@@ -63,6 +68,7 @@ pub(super) fn report(args: &BenchArgs) -> Result<String, Failure> {
         load_ms: rounded(load_ms),
         rss_mb: machine::rss_mb().map(rounded),
         processor: machine::processor(),
+        logits,
     };
     if args.json { line(&measured) } else { Ok(measured.table()) }
 }
@@ -71,12 +77,18 @@ pub(super) fn report(args: &BenchArgs) -> Result<String, Failure> {
 ///
 /// # Errors
 /// A sentence, if it cannot be loaded so.
-pub(super) fn session(args: &BenchArgs, bundle: &chexbox::model::Bundle) -> Result<Session, Failure> {
-    let own = bundle.manifest().input.size;
-    if args.size.is_some_and(|size| usize::from(size) != own) || args.precision == Arithmetic::F32 {
-        return Err(WrongCommandLine("not yet".into()).into());
+pub(super) fn session(args: &BenchArgs, bundle: &Bundle) -> Result<Session, Failure> {
+    let precision = match args.precision {
+        Arithmetic::Int8 => Precision::AsStored,
+        Arithmetic::F32 => Precision::F32,
+    };
+    let session = Session::load_with(bundle, Options { precision, size: args.size.map(usize::from) })?;
+    let quantized = session.fusions().is_ok_and(|fusions| fusions.arithmetic == chexbox::model::Arithmetic::Int8);
+    if args.precision == Arithmetic::Int8 && !quantized {
+        let what = format!("--precision int8: {} does not run in int8 here ({}); try --precision f32", args.model, session.engine());
+        return Err(WrongCommandLine(what).into());
     }
-    Ok(Session::load(bundle)?)
+    Ok(session)
 }
 
 impl Measured<'_> {

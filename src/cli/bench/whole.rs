@@ -8,6 +8,7 @@ use chexbox::grad_cam::{self, HeatMap};
 use chexbox::lang::Lang;
 use chexbox::limits::FILE_BYTES;
 use chexbox::model::Session;
+use chexbox::model::kernels::Pool;
 use chexbox::radiograph::Refusal;
 use chexbox::report::record::Record;
 use chexbox::report::{Display, ReadView, View, overlay};
@@ -65,12 +66,13 @@ struct Reading {
 pub(super) fn report(args: &BenchArgs, film: &Path) -> Result<String, Failure> {
     let bundle = args.bundle()?;
     let threads = args.threads();
-    let (session, load_ms) = timed(|| network::session(args, &bundle));
+    let pool = Pool::new(threads);
+    let (session, load_ms) = timed(|| pool.install(|| network::session(args, &bundle)));
     let session = session?;
     drop(bundle);
     let (mut totals, mut stages, mut last) = (Vec::new(), vec![Vec::new(); STAGES.len()], None);
     for run in 0..WARM_UP_RUNS + args.runs as usize {
-        let (reading, total_ms) = timed(|| threads::with(threads, || read(film, &session)));
+        let (reading, total_ms) = timed(|| threads::with(threads, || pool.install(|| read(film, &session))));
         let reading = reading?;
         if run >= WARM_UP_RUNS {
             totals.push(total_ms);
@@ -85,7 +87,7 @@ pub(super) fn report(args: &BenchArgs, film: &Path) -> Result<String, Failure> {
         film: film.display().to_string(),
         columns: last.columns,
         rows: last.rows,
-        size: manifest.input.size,
+        size: session.input().size,
         threads,
         runs: args.runs,
         precision: args.precision,
@@ -112,13 +114,13 @@ fn read(path: &Path, session: &Session) -> Result<Reading, Failure> {
     let film = film.map_err(refused)?;
     let (film, gate) = timed(|| radiograph::gate(film));
     let film = film.map_err(refused)?;
-    let (prepared, prepare) = timed(|| input::prepare(&film.grey, &manifest.input));
+    let (prepared, prepare) = timed(|| input::prepare(&film.grey, session.input()));
     let (activations, network) = timed(|| session.run(&prepared));
     let activations = activations?;
     let (assessed, heat_maps) = timed(|| assess(&activations.logits, &activations.features, session));
     let (found, maps) = assessed?;
     let (overlays, pictures) = timed(|| draw(&film.grey, &found, &maps, session));
-    let steps: Vec<_> = film.steps.iter().cloned().chain(input::steps(&film.grey, &manifest.input)).collect();
+    let steps: Vec<_> = film.steps.iter().cloned().chain(input::steps(&film.grey, session.input())).collect();
     let view = ReadView { file: &name, facts: &film.facts, steps: &steps, manifest, findings: &found, engine: session.engine() };
     let (record, written) = timed(|| Record::of(&View::Read(view), None, Lang::En).to_line());
     drop(record?);
@@ -131,7 +133,7 @@ fn assess(logits: &[f32], features: &[f32], session: &Session) -> Result<(Vec<Fi
     let manifest = session.manifest();
     let found = findings::assess(logits, manifest, &Thresholds::none())?;
     let trained = found.iter().enumerate().filter(|(_, finding)| finding.is_trained());
-    let map = |at: usize| grad_cam::heat_map(features, manifest.output.feature_side, session.head_weights(at));
+    let map = |at: usize| grad_cam::heat_map(features, session.feature_side(), session.head_weights(at));
     let maps = trained.map(|(at, _)| Ok((at, map(at)?))).collect::<Result<Vec<_>, grad_cam::HeatMapError>>()?;
     Ok((found, maps))
 }

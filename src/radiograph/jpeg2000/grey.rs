@@ -13,11 +13,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// The samples of the picture, shifted to be positive where they are not signed, row by row; not yet clamped.
+/// The samples of the picture, row by row, each as `sample` makes it of the decoded value: centred on zero and not clamped.
 /// `None` where the data contradict themselves.
-pub(super) fn decode(stream: &[u8], coding: &Coding, parts: &Parts, level: i32) -> Option<Vec<i32>> {
+pub(super) fn decode<S: Copy + Default>(stream: &[u8], coding: &Coding, parts: &Parts, sample: impl Fn(i32) -> S) -> Option<Vec<S>> {
     let (width, height) = (coding.image.width(), coding.image.height());
-    let mut samples = vec![0_i32; width * height];
+    let mut samples = vec![S::default(); width * height];
     for (index, parts) in parts.by_tile.iter().enumerate() {
         let rect = parts_rect(coding, index)?;
         let data = match parts.as_slice() {
@@ -29,10 +29,10 @@ pub(super) fn decode(stream: &[u8], coding: &Coding, parts: &Parts, level: i32) 
         packets::read(&mut tile, coding, &data)?;
         let out = Region { samples: &mut samples, width, x: (rect.x0 - coding.image.x0) as usize, y: (rect.y0 - coding.image.y0) as usize };
         match coding.wavelet {
-            Wavelet::Reversible => out.store(&composed(&tile, &data, |value: u32, _| (value >> 1) as i32)?, rect, |v| v.wrapping_add(level)),
+            Wavelet::Reversible => out.store(&composed(&tile, &data, |value: u32, _| (value >> 1).cast_signed())?, rect, &sample),
             Wavelet::Irreversible => {
                 let plane = composed(&tile, &data, |value, step| value as f32 * 0.5 * step)?;
-                out.store(&plane, rect, |v: f32| (v + level as f32).round() as i32);
+                out.store(&plane, rect, |v: f32| sample(v.round() as i32));
             }
         }
     }
@@ -93,15 +93,15 @@ fn parts_rect(coding: &Coding, index: usize) -> Option<Rect> {
 }
 
 /// A tile's place in the picture.
-struct Region<'a> {
-    samples: &'a mut [i32],
+struct Region<'a, S> {
+    samples: &'a mut [S],
     width: usize,
     x: usize,
     y: usize,
 }
 
-impl Region<'_> {
-    fn store<T: Copy>(self, plane: &[T], rect: Rect, sample: impl Fn(T) -> i32) {
+impl<S> Region<'_, S> {
+    fn store<T: Copy>(self, plane: &[T], rect: Rect, sample: impl Fn(T) -> S) {
         let rows = self.samples.chunks_exact_mut(self.width).skip(self.y);
         for (to, from) in rows.zip(plane.chunks_exact(rect.width())) {
             to[self.x..].iter_mut().zip(from).for_each(|(to, from)| *to = sample(*from));
