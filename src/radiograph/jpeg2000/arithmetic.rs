@@ -65,33 +65,24 @@ const STATES_BY_ROW: [State; 128] = {
 pub(super) struct Decoder<'a> {
     /// Interval, in the highest 16 bits.
     a: u64,
-    /// Code register: 16 bits that are compared, then those ahead.
+    /// Code register: 16 bits that are compared, those ahead, a one that marks their end, zeros.
     c: u64,
-    /// Valid bits ahead.
-    ahead: u32,
-    bits: &'a [u8],
-    at: usize,
+    words: std::slice::Iter<'a, [u8; 4]>,
 }
-
-/// Bits brought into the code register at once.
-const REFILL: u32 = 32;
 
 impl<'a> Decoder<'a> {
     /// Begins with bits that [`unstuffed`] made (INITDEC, C.3.5).
     pub(super) fn new(bits: &'a [u8]) -> Self {
-        let mut decoder = Self { a: 0x8000 << QE_SHIFT, c: 0, ahead: 0, bits, at: 0 };
+        let mut decoder = Self { a: 0x8000 << QE_SHIFT, c: 0, words: bits.as_chunks::<4>().0.iter() };
         // The first compared bit is a zero in front of the stream.
-        decoder.c = u64::from(decoder.next()) << 31;
-        decoder.ahead = REFILL - 15;
+        decoder.c = u64::from(decoder.next()) << 31 | 1 << 30;
         decoder
     }
 
     /// The next 32 bits; ones behind the end (C.3.4).
     #[inline(always)]
     fn next(&mut self) -> u32 {
-        let four = self.bits.get(self.at..).and_then(<[u8]>::first_chunk::<4>);
-        self.at += 4;
-        four.map_or(u32::MAX, |four| u32::from_be_bytes(*four))
+        self.words.next().map_or(u32::MAX, |four| u32::from_be_bytes(*four))
     }
 
     /// One decision in a context (DECODE, C.3.2, with both exchanges and RENORMD).
@@ -101,24 +92,29 @@ impl<'a> Decoder<'a> {
         let qe = state & (0xFFFF << QE_SHIFT);
         let rest = self.a.wrapping_sub(qe);
         let lower = self.c < qe;
-        let exchanged = rest < qe;
+        let less_probable = lower ^ (rest < qe);
         let a = if lower { qe } else { rest };
         let c = if lower { self.c } else { self.c.wrapping_sub(qe) };
-        let less_probable = lower ^ exchanged;
-        let shift = a.leading_zeros();
+        // An interval is never empty and at least 16 bits were ahead: the shift is at most 15.
+        let shift = a.leading_zeros() & 63;
         let next = if less_probable { LESS_SHIFT } else { MORE_SHIFT };
         // Without renormalisation the state stays.
         let next = if shift == 0 { OWN_SHIFT } else { next };
         *context = STATES[(state >> next) as usize & 127];
-        self.a = a << (shift & 63);
-        self.c = c << (shift & 63);
-        // An interval is never empty: the shift is at most 15, and at least 16 bits were ahead.
-        self.ahead = self.ahead.wrapping_sub(shift);
-        if self.ahead < 16 {
-            self.c |= u64::from(self.next()) << (16 - self.ahead);
-            self.ahead += REFILL;
+        self.a = a << shift;
+        self.c = c << shift;
+        if self.c as u32 == 0 {
+            self.refill();
         }
         (state as u32 & 1) ^ u32::from(less_probable)
+    }
+
+    /// Brings 32 bits to where the mark stands, and the mark behind them.
+    #[inline(always)]
+    fn refill(&mut self) {
+        let mark = self.c.trailing_zeros() & 63;
+        let ahead = u64::from(self.next()) << 1 | 1;
+        self.c = (self.c & (self.c - 1)) | ahead << (mark.wrapping_sub(32) & 31);
     }
 }
 
@@ -155,8 +151,8 @@ pub(super) fn unstuffed<'a>(parts: impl Iterator<Item = &'a [u8]>, bits: &mut Ve
     if count > 0 {
         bits.push(((held << (8 - count)) | (0xFF >> count)) as u8);
     }
-    // So that the last bytes of the data come in a whole word too.
-    bits.extend([0xFF; 4]);
+    // Words are read whole.
+    bits.resize(bits.len().next_multiple_of(4), 0xFF);
 }
 
 /// Adds one to the number that the bytes are.

@@ -30,6 +30,10 @@ const RUN: usize = 17;
 const UNIFORM: usize = 18;
 const REFINE: usize = 14;
 
+/// States of the 19 contexts; a power of two, so that a masked index needs no check.
+const CONTEXTS: usize = 32;
+type Contexts = [State; CONTEXTS];
+
 /// Most bit-planes: one bit of a word is the sign, one the half that a plane leaves open.
 pub(super) const PLANES_MAX: u32 = 30;
 
@@ -57,7 +61,7 @@ impl BlockDecoder {
         self.flags.resize((self.width + 2) * (stripes + 2), 0);
         self.values.clear();
         self.values.resize(self.width * stripes * 4, 0);
-        let mut contexts = [initial(0); 19];
+        let mut contexts: Contexts = [initial(0); CONTEXTS];
         (contexts[0], contexts[RUN], contexts[UNIFORM]) = (initial(4), initial(3), initial(46));
         let mut decoder = Decoder::new(bits);
         for pass in 0..passes {
@@ -99,32 +103,45 @@ struct Stripe<'a> {
     zero: &'a [u8; 512],
 }
 
+/// Calls a method for the rows of a column, each with its number as a constant: shifts by it cost nothing then.
+macro_rules! each_row {
+    ($self:ident . $method:ident ( $rows:expr ; $($argument:expr),* )) => {{
+        let rows = $rows;
+        $self.$method::<0>($($argument),*);
+        if rows > 1 { $self.$method::<1>($($argument),*); }
+        if rows > 2 { $self.$method::<2>($($argument),*); }
+        if rows > 3 { $self.$method::<3>($($argument),*); }
+    }};
+}
+
 impl Stripe<'_> {
     /// D.3.1: coefficients that are not significant but have a significant neighbour.
-    fn significance(&mut self, rows: usize, contexts: &mut [State; 19], decoder: &mut Decoder<'_>) {
+    fn significance(&mut self, rows: usize, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
         for x in 0..self.values.len() {
-            if self.own[x + 1] == 0 {
+            let mut flags = self.own[x + 1];
+            if flags == 0 {
                 continue;
             }
-            for row in 0..rows {
-                let flags = self.own[x + 1] >> (3 * row);
-                if flags & (THIS | DONE) == 0 && flags & AROUND != 0 {
-                    let context = usize::from(self.zero[(flags & AROUND) as usize]);
-                    if decoder.decide(&mut contexts[context]) != 0 {
-                        self.becomes_significant(x, row, contexts, decoder);
-                    }
-                    self.own[x + 1] |= DONE << (3 * row);
-                }
-            }
+            each_row!(self.significance_row(rows; x, &mut flags, contexts, decoder));
+            self.own[x + 1] = flags;
+        }
+    }
+
+    #[inline(always)]
+    fn significance_row<const ROW: usize>(&mut self, x: usize, flags: &mut u32, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
+        let around = *flags >> (3 * ROW);
+        if around & (THIS | DONE) == 0 && around & AROUND != 0 {
+            self.first_bit::<ROW>(x, flags, contexts, decoder);
+            *flags |= DONE << (3 * ROW);
         }
     }
 
     /// D.3.3: coefficients that were significant before this plane.
-    fn refinement(&mut self, contexts: &mut [State; 19], decoder: &mut Decoder<'_>) {
+    fn refinement(&mut self, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
         let half = 1 << self.plane;
         let mut refined = contexts[REFINE + 2];
         for (flags, values) in self.own[1..].iter().zip(self.values.iter_mut()) {
-            // The signs' and the other bits' places do not reach those of significance.
+            // Where a row had its bit of this plane, this bit stands 17 higher than its significance.
             let due = flags & THIS_ALL & !(flags >> 17);
             if due == 0 {
                 continue;
@@ -134,8 +151,7 @@ impl Stripe<'_> {
                     continue;
                 }
                 // A value that was never refined has nothing but its leading one and the half below it.
-                let first = *value & !NEGATIVE == 6 * half;
-                let bit = if first {
+                let bit = if *value & !NEGATIVE == 6 * half {
                     let context = REFINE + usize::from((flags >> (3 * row)) & AROUND != 0);
                     decoder.decide(&mut contexts[context])
                 } else {
@@ -149,38 +165,65 @@ impl Stripe<'_> {
     }
 
     /// D.3.4: all that is left, runs of four at once where nothing around is significant.
-    fn cleanup(&mut self, rows: usize, contexts: &mut [State; 19], decoder: &mut Decoder<'_>) {
+    fn cleanup(&mut self, rows: usize, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
         for x in 0..self.values.len() {
-            let mut first = 0;
-            if rows == 4 && self.own[x + 1] == 0 {
+            let mut flags = self.own[x + 1];
+            if rows == 4 && flags == 0 {
                 if decoder.decide(&mut contexts[RUN]) == 0 {
                     continue;
                 }
                 let high = decoder.decide(&mut contexts[UNIFORM]);
-                let row = (2 * high + decoder.decide(&mut contexts[UNIFORM])) as usize;
-                self.becomes_significant(x, row, contexts, decoder);
-                first = row + 1;
+                let row = 2 * high + decoder.decide(&mut contexts[UNIFORM]);
+                self.after_run(row, x, &mut flags, contexts, decoder);
+            } else {
+                each_row!(self.cleanup_row(rows; x, &mut flags, contexts, decoder));
             }
-            for row in first..rows {
-                let flags = self.own[x + 1] >> (3 * row);
-                if flags & (THIS | DONE) == 0 {
-                    let context = usize::from(self.zero[(flags & AROUND) as usize]);
-                    if decoder.decide(&mut contexts[context]) != 0 {
-                        self.becomes_significant(x, row, contexts, decoder);
-                    }
-                }
-            }
-            self.own[x + 1] &= !DONE_ALL;
+            self.own[x + 1] = flags & !DONE_ALL;
+        }
+    }
+
+    /// The first significant row of a run is known; those below it are coded one by one.
+    fn after_run(&mut self, row: u32, x: usize, flags: &mut u32, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
+        match row {
+            0 => self.sign::<0>(x, flags, contexts, decoder),
+            1 => self.sign::<1>(x, flags, contexts, decoder),
+            2 => self.sign::<2>(x, flags, contexts, decoder),
+            _ => self.sign::<3>(x, flags, contexts, decoder),
+        }
+        if row < 1 {
+            self.cleanup_row::<1>(x, flags, contexts, decoder);
+        }
+        if row < 2 {
+            self.cleanup_row::<2>(x, flags, contexts, decoder);
+        }
+        if row < 3 {
+            self.cleanup_row::<3>(x, flags, contexts, decoder);
+        }
+    }
+
+    #[inline(always)]
+    fn cleanup_row<const ROW: usize>(&mut self, x: usize, flags: &mut u32, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
+        if (*flags >> (3 * ROW)) & (THIS | DONE) == 0 {
+            self.first_bit::<ROW>(x, flags, contexts, decoder);
+        }
+    }
+
+    /// Whether a coefficient becomes significant in this plane (D.3.1).
+    #[inline(always)]
+    fn first_bit<const ROW: usize>(&mut self, x: usize, flags: &mut u32, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
+        let context = usize::from(self.zero[((*flags >> (3 * ROW)) & AROUND) as usize]);
+        if decoder.decide(&mut contexts[context % CONTEXTS]) != 0 {
+            self.sign::<ROW>(x, flags, contexts, decoder);
         }
     }
 
     /// D.3.2: the sign of a coefficient that has just become significant; its neighbours are told.
     #[inline(always)]
-    fn becomes_significant(&mut self, x: usize, row: usize, contexts: &mut [State; 19], decoder: &mut Decoder<'_>) {
-        let shift = 3 * row as u32;
-        let (left, own, right) = (self.own[x], self.own[x + 1], self.own[x + 2]);
-        let above = if row == 0 { own >> SIGN_ABOVE } else { own >> (SIGN_ROW + shift - 3) };
-        let below = if row == 3 { own >> SIGN_BELOW } else { own >> (SIGN_ROW + shift + 3) };
+    fn sign<const ROW: usize>(&mut self, x: usize, flags: &mut u32, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
+        let shift = 3 * ROW as u32;
+        let (left, own, right) = (self.own[x], *flags, self.own[x + 2]);
+        let above = if ROW == 0 { own >> SIGN_ABOVE } else { own >> (SIGN_ROW + shift - 3) };
+        let below = if ROW == 3 { own >> SIGN_BELOW } else { own >> (SIGN_ROW + shift + 3) };
         // Significance of the four direct neighbours at bits 1, 3, 5 and 7, signs at 0, 2, 4 and 6.
         let around = (own >> shift) & 0b1010_1010
             | (left >> (SIGN_ROW + shift)) & 1
@@ -188,17 +231,17 @@ impl Stripe<'_> {
             | (above & 1) << 4
             | (below & 1) << 6;
         let (context, flip) = SIGN[(around & 0xFF) as usize];
-        let negative = decoder.decide(&mut contexts[usize::from(context)]) ^ u32::from(flip);
-        self.values[x][row] = negative << 31 | 3 << self.plane;
+        let negative = decoder.decide(&mut contexts[usize::from(context) % CONTEXTS]) ^ u32::from(flip);
+        self.values[x][ROW] = negative << 31 | 3 << self.plane;
         self.own[x] |= (1 << 5) << shift;
-        self.own[x + 1] |= (THIS | negative << SIGN_ROW) << shift;
+        *flags |= (THIS | negative << SIGN_ROW) << shift;
         self.own[x + 2] |= (1 << 3) << shift;
-        if row == 0 {
+        if ROW == 0 {
             self.above[x] |= 1 << 17;
             self.above[x + 1] |= 1 << 16 | negative << SIGN_BELOW;
             self.above[x + 2] |= 1 << 15;
         }
-        if row == 3 {
+        if ROW == 3 {
             self.below[x] |= 1 << 2;
             self.below[x + 1] |= 1 << 1 | negative << SIGN_ABOVE;
             self.below[x + 2] |= 1 << 0;
