@@ -66,7 +66,11 @@ fn the_core_opens_no_socket_file_or_clock() {
         "UdpSocket",
         "env::var",
     ];
-    assert_eq!(mentions(&files, &words), Vec::<String>::new());
+    // The choice of instructions is capped by the environment, for tests of all of them on one machine; nothing else is.
+    let cap = format!("{}:", src().join("model/kernels/cpu.rs").display());
+    let mut found = mentions(&files, &words);
+    found.retain(|f| !(f.starts_with(&cap) && f.ends_with("env::var")));
+    assert_eq!(found, Vec::<String>::new());
 }
 
 #[test]

@@ -30,14 +30,14 @@ pub(super) trait Arithmetic: Sized + 'static {
     /// The functions of an instruction set that is present.
     fn operations(set: InstructionSet) -> Operations<Self>;
     /// Weights [out, in, taps], factors and summands of each output channel, where the output is in steps of `output_step`.
-    fn weights(conv: &Conv, output_step: f32) -> Result<Scaled<Self>, KernelError>;
+    fn weights(conv: &Conv, output_step: f32) -> Result<Scaled<'_, Self>, KernelError>;
     /// One step of the values that this convolution takes.
     fn input_step(conv: &Conv) -> f32;
 }
 
 /// The weights of a convolution: y = (sum of products) * multiplier + addend.
-pub(super) struct Scaled<A: Arithmetic> {
-    pub weights: Vec<A::Weight>,
+pub(super) struct Scaled<'a, A: Arithmetic> {
+    pub weights: &'a [A::Weight],
     pub multiplier: Vec<f32>,
     pub addend: Vec<f32>,
 }
@@ -58,6 +58,26 @@ pub(super) struct Tile<'a, A: Arithmetic> {
     /// Where the outputs of each pixel go, in elements after `output`: values after ReLU, or f32 without it.
     pub output: *mut u8,
     pub offsets: &'a [usize],
+    /// Memory that later products read. It is fetched, never accessed.
+    pub ahead: Ahead,
+}
+
+/// Memory to fetch during a product, a line each step: over whole pixels in [`Ahead::ROWS`] rows `pitch` elements apart,
+/// else from `start` on. The caches take it in while the product computes; an address that does not exist does no harm.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    pub start: *const f32,
+    pub pitch: usize,
+}
+
+impl Ahead {
+    /// The four panels of a bottleneck of 128 channels fetch those of [`PIXELS_MAX`] pixels.
+    pub(super) const ROWS: usize = 4;
+
+    /// From the row `count` on.
+    pub(super) fn row(self, count: usize) -> Self {
+        Self { start: self.start.wrapping_add(count * self.pitch), ..self }
+    }
 }
 
 pub(super) type Product<A> = unsafe fn(&Tile<'_, A>);

@@ -74,39 +74,43 @@ pub(super) unsafe fn average<T: Activate>(
             let y = std::slice::from_raw_parts_mut(output.add(pixel * WIDE), channels);
             ([at(0, 0), at(0, 1), at(1, 0), at(1, 1)], y)
         };
+        let shift = &shift[..channels];
         for c in 0..channels {
-            let [p, q, r, s] = [0, 1, 2, 3].map(|i: usize| f32::active(x[i][c] * scale[c] + shift[c]));
+            let [p, q, r, s] = x.map(|x| f32::active(x[c] * scale[c] + shift[c]));
             y[c] = T::active((p + q) + (r + s));
         }
     }
 }
 
-/// One row of max pooling 3x3, stride 2, padding 1, over values that are not negative: `output` has `pixels` pixels at a
-/// distance of `pitch`, of which `channels` are written; `rows` are up to three rows of `width` pixels of `padded` channels.
+/// The sizes of one row of max pooling.
+#[derive(Clone, Copy)]
+pub(super) struct PoolSizes {
+    /// Pixels of a row that is read.
+    pub width: usize,
+    /// Elements from one pixel to the next of a row that is read.
+    pub padded: usize,
+    /// Channels that are read and written.
+    pub channels: usize,
+    /// Elements from one pixel to the next of the output.
+    pub pitch: usize,
+}
+
+/// One row of max pooling 3x3, stride 2, padding 1, over three rows; at an edge, one of them or a column stands twice.
 ///
 /// # Safety
-/// The rows and the output are as long as that says, and `padded >= channels`.
+/// The rows have `width` pixels at a distance of `padded`, the output has half as many, rounded up, at `pitch`; each has
+/// `channels`.
 #[inline(always)]
-pub(super) unsafe fn pool_row(
-    rows: &[*const f32],
-    width: usize,
-    padded: usize,
-    channels: usize,
-    output: (*mut f32, usize, usize),
-) {
-    let (out, pitch, pixels) = output;
-    for pixel in 0..pixels {
-        // SAFETY: as the caller vouches.
-        let y = unsafe { std::slice::from_raw_parts_mut(out.add(pixel * pitch), channels) };
-        y.fill(0.0);
-        for x in (2 * pixel).saturating_sub(1)..(2 * pixel + 2).min(width) {
-            for row in rows {
-                // SAFETY: x < width.
-                let values = unsafe { std::slice::from_raw_parts(row.add(x * padded), channels) };
-                for (y, v) in y.iter_mut().zip(values) {
-                    *y = if *v > *y { *v } else { *y };
-                }
-            }
+pub(super) unsafe fn pool_row(rows: [*const f32; 3], sizes: PoolSizes, output: *mut f32) {
+    let PoolSizes { width, padded, channels, pitch } = sizes;
+    for pixel in 0..width.div_ceil(2) {
+        let columns = [(2 * pixel).saturating_sub(1), 2 * pixel, (2 * pixel + 1).min(width - 1)];
+        let nine: [*const f32; 9] = std::array::from_fn(|i| rows[i / 3].wrapping_add(columns[i % 3] * padded));
+        for c in 0..channels {
+            // SAFETY: as the caller vouches; every column is below `width`.
+            unsafe {
+                *output.add(pixel * pitch + c) = nine.map(|x| *x.add(c)).into_iter().fold(0.0, |a, b| if b > a { b } else { a })
+            };
         }
     }
 }

@@ -33,10 +33,6 @@ impl<T: Plain> Aligned<T> {
         Self { lines: vec![Line([0; 64]); lines::<T>(len)], len, kind: PhantomData }
     }
 
-    pub(super) fn as_ptr(&self) -> *const T {
-        self.lines.as_ptr().cast()
-    }
-
     pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
         // SAFETY: `lines` holds at least `len` elements, initialized, aligned beyond T's need; T takes any bits.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }

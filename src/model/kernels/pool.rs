@@ -262,3 +262,93 @@ impl<T> SharedPtr<T> {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each lane adds to at each of its steps.
+    fn counted(lanes: usize, steps: usize) -> Vec<usize> {
+        let counts: Vec<AtomicUsize> = (0..steps).map(|_| AtomicUsize::new(0)).collect();
+        Pool::new(lanes).install(|| {
+            each_lane(|lane| {
+                for count in &counts {
+                    count.fetch_add(1, Relaxed);
+                    lane.meet();
+                    // All lanes have added before any goes on.
+                    assert_eq!(count.load(Relaxed), lanes);
+                }
+            });
+        });
+        counts.iter().map(|c| c.load(Relaxed)).collect()
+    }
+
+    #[test]
+    fn lanes_meet_at_every_barrier() {
+        for lanes in 1..=8 {
+            assert_eq!(counted(lanes, 50), vec![lanes; 50]);
+        }
+    }
+
+    #[test]
+    fn shares_cover_everything_once() {
+        for (lanes, total) in [(1, 0), (1, 7), (3, 7), (8, 3), (8, 64)] {
+            let share = |index| Lane { index, lanes, barrier: None }.share(total);
+            let all: Vec<usize> = (0..lanes).flat_map(share).collect();
+            assert_eq!(all, (0..total).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_panic_in_any_lane_reaches_the_caller_and_the_pool_goes_on() {
+        let pool = Pool::new(4);
+        for failing in 0..4 {
+            let job = |lane: &Lane<'_>| {
+                assert!(lane.index != failing, "lane {failing} fails");
+                lane.meet();
+            };
+            let caught = catch_unwind(AssertUnwindSafe(|| pool.install(|| each_lane(job))));
+            let message = caught.expect_err("the panic is passed on");
+            assert_eq!(message.downcast_ref::<String>().map(String::as_str), Some(format!("lane {failing} fails").as_str()));
+        }
+        let sum = AtomicUsize::new(0);
+        pool.install(|| each_lane(|lane| _ = sum.fetch_add(lane.index, Relaxed)));
+        assert_eq!(sum.load(Relaxed), 6);
+    }
+
+    #[test]
+    fn idle_workers_park_and_wake() {
+        let pool = Pool::new(3);
+        for _ in 0..3 {
+            while !pool.shared.parked.iter().all(|p| p.load(SeqCst)) {
+                thread::yield_now();
+            }
+            let sum = AtomicUsize::new(0);
+            pool.install(|| each_lane(|_| _ = sum.fetch_add(1, Relaxed)));
+            assert_eq!(sum.load(Relaxed), 3);
+        }
+    }
+
+    #[test]
+    fn a_pool_serves_several_callers_in_turn() {
+        let pool = Pool::new(2);
+        let sum = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| pool.install(|| (0..20).for_each(|_| each_lane(|_| _ = sum.fetch_add(1, Relaxed)))));
+            }
+        });
+        assert_eq!(sum.load(Relaxed), 4 * 20 * 2);
+    }
+
+    #[test]
+    fn an_installed_pool_ends_with_its_work() {
+        let (outer, inner) = (Pool::new(3), Pool::new(2));
+        assert_eq!(lanes(), 1);
+        outer.install(|| {
+            assert_eq!(inner.install(lanes), 2);
+            assert_eq!(lanes(), 3);
+        });
+        assert_eq!(lanes(), 1);
+    }
+}

@@ -1,9 +1,10 @@
 //! The stem: convolution 7x7 of stride 2, ReLU and max pooling, row by row. Three rows of the convolution are kept.
 
-use super::arithmetic::{PANEL, PIXELS_MAX};
+use super::arithmetic::{Ahead, PANEL, PIXELS_MAX};
 use super::block::parts;
 use super::conv::PackedConv;
 use super::f32::{F32, StemOperations};
+use super::loops::PoolSizes;
 use super::memory::with_lane;
 use super::pool::{self, Lane, SharedPtr};
 use super::{InstructionSet, KernelError, SIDE_MAX, StemSpec, size};
@@ -91,11 +92,12 @@ impl Stem {
         // The last pixel of a row starts at column 2 * (wide - 1) and reads KERNEL columns.
         let sizes = Sizes { side, wide, out: out_side, columns: 2 * wide + KERNEL - 2, pitch };
         let output = SharedPtr::new(out.as_mut_ptr());
-        pool::each_lane(|lane| self.run_lane(lane, image, sizes, output));
+        let taps: Vec<usize> = (0..self.in_channels * KERNEL).map(|line| line * sizes.columns).collect();
+        pool::each_lane(|lane| self.run_lane(lane, image, sizes, &taps, output));
         Ok(())
     }
 
-    fn run_lane(&self, lane: &Lane<'_>, image: &[f32], sizes: Sizes, output: SharedPtr<f32>) {
+    fn run_lane(&self, lane: &Lane<'_>, image: &[f32], sizes: Sizes, taps: &[usize], output: SharedPtr<f32>) {
         let padded = self.conv.panels() * PANEL;
         let row = sizes.wide * padded;
         let window = self.in_channels * KERNEL * sizes.columns;
@@ -110,30 +112,28 @@ impl Stem {
                 let needed = (2 * y).saturating_sub(1)..(2 * y + 2).min(sizes.wide);
                 for line in next.unwrap_or(needed.start)..needed.end {
                     fill_window(image, sizes, line, window);
-                    self.convolve(window, sizes, &mut rows[line % POOLED * row..][..row]);
+                    self.convolve(window, sizes, taps, &mut rows[line % POOLED * row..][..row]);
                 }
                 next = Some(needed.end);
-                let lines: [*const f32; POOLED] = std::array::from_fn(|i| rows[(needed.start + i) % POOLED * row..].as_ptr());
+                let at = |line: usize| rows[line.min(sizes.wide - 1) % POOLED * row..].as_ptr();
+                let lines = [at(needed.start), at(2 * y), at(2 * y + 1)];
+                let pool = PoolSizes { width: sizes.wide, padded, channels: self.out_channels, pitch: sizes.pitch };
                 // SAFETY: the rows have `wide` pixels of `padded` channels; the output has `out` pixels a row, this lane's.
-                unsafe {
-                    let out = output.get().add(y * sizes.out * sizes.pitch);
-                    let target = (out, sizes.pitch, sizes.out);
-                    (self.operations.pool_row)(&lines[..needed.len()], sizes.wide, padded, self.out_channels, target);
-                }
+                unsafe { (self.operations.pool_row)(lines, pool, output.get().add(y * sizes.out * sizes.pitch)) };
             }
         });
     }
 
     /// One row of the convolution, from the image rows under it, with ReLU.
-    fn convolve(&self, window: &[f32], sizes: Sizes, row: &mut [f32]) {
+    fn convolve(&self, window: &[f32], sizes: Sizes, taps: &[usize], row: &mut [f32]) {
         let padded = self.conv.panels() * PANEL;
         let offsets: [usize; PIXELS_MAX] = std::array::from_fn(|i| i * padded);
-        let taps: Vec<usize> = (0..self.in_channels * KERNEL).map(|line| line * sizes.columns).collect();
         for pixels in parts(0..sizes.wide, self.operations.stride2_active.len()) {
             let input = window[2 * pixels.start..].as_ptr();
+            let ahead = Ahead { start: input, pitch: 0 };
             let output = row[pixels.start * padded..].as_mut_ptr();
             // SAFETY: pixel x reads the columns 2x to 2x + 6 of each line; the row has `padded` channels of each pixel.
-            unsafe { self.conv.activate(self.operations.stride2_active, input, &taps, output, &offsets[..pixels.len()]) };
+            unsafe { self.conv.activate(self.operations.stride2_active, input, taps, output, &offsets[..pixels.len()], ahead) };
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::super::arithmetic::{NARROW, Operations, PANEL, Product, STRIDE2, Tile, WIDE, products};
-use super::super::loops;
+use super::super::loops::{self, PoolSizes};
 use super::{F32, StemOperations};
 
 pub(super) const OPERATIONS: Operations<F32> = Operations {
@@ -66,7 +66,7 @@ unsafe fn average(rows: [*const f32; 2], pitch: usize, pixels: usize, norm: (&[f
 }
 
 #[target_feature(enable = "avx2,fma")]
-unsafe fn pool_row(rows: &[*const f32], width: usize, padded: usize, channels: usize, output: (*mut f32, usize, usize)) {
+unsafe fn pool_row(rows: [*const f32; 3], sizes: PoolSizes, output: *mut f32) {
     // SAFETY: as the caller vouches.
-    unsafe { loops::pool_row(rows, width, padded, channels, output) };
+    unsafe { loops::pool_row(rows, sizes, output) };
 }

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::arithmetic::{NARROW, Operations, Product, STRIDE2, Tile, WIDE, products};
-use super::super::loops;
+use super::super::arithmetic::{Ahead, NARROW, Operations, Product, STRIDE2, Tile, WIDE, products};
+use super::super::loops::{self, PoolSizes};
 use super::{F32, StemOperations};
 
 pub(super) const OPERATIONS: Operations<F32> = Operations {
@@ -14,10 +14,8 @@ pub(super) const OPERATIONS: Operations<F32> = Operations {
     average,
 };
 
-pub(super) const STEM: StemOperations = StemOperations {
-    stride2_active: products!(product, STRIDE2, true, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
-    pool_row,
-};
+pub(super) const STEM: StemOperations =
+    StemOperations { stride2_active: products!(product, STRIDE2, true, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]), pool_row };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: &Tile<'_, F32>) {
@@ -25,19 +23,29 @@ unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: 
     // SAFETY: the caller vouches for PANEL summands.
     let addend = unsafe { [_mm512_loadu_ps(tile.addend), _mm512_loadu_ps(tile.addend.add(16))] };
     let mut sums = [addend; M];
+    let rows = if ACTIVE { Ahead::ROWS } else { 1 };
+    let mut ahead = tile.ahead.start;
     for &tap in tile.taps {
-        // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
-        unsafe {
-            let mut input = tile.input.add(tap);
-            for _ in 0..tile.groups {
-                let (left, right) = (_mm512_load_ps(weights), _mm512_load_ps(weights.add(16)));
-                for (pixel, sum) in sums.iter_mut().enumerate() {
-                    let value = _mm512_set1_ps(*input.add(pixel * PITCH));
-                    sum[0] = _mm512_fmadd_ps(value, left, sum[0]);
-                    sum[1] = _mm512_fmadd_ps(value, right, sum[1]);
+        let mut input = tile.input.wrapping_add(tap);
+        for row in 0..rows {
+            if ACTIVE {
+                ahead = tile.ahead.row(row).start;
+            }
+            for _ in tile.groups * row / rows..tile.groups * (row + 1) / rows {
+                // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                    // Four steps of one channel each take as much time as one of four.
+                    ahead = ahead.wrapping_add(4);
+                    let (left, right) = (_mm512_load_ps(weights), _mm512_load_ps(weights.add(16)));
+                    for (pixel, sum) in sums.iter_mut().enumerate() {
+                        let value = _mm512_set1_ps(*input.add(pixel * PITCH));
+                        sum[0] = _mm512_fmadd_ps(value, left, sum[0]);
+                        sum[1] = _mm512_fmadd_ps(value, right, sum[1]);
+                    }
+                    input = input.add(1);
+                    weights = weights.add(32);
                 }
-                input = input.add(1);
-                weights = weights.add(32);
             }
         }
     }
@@ -66,7 +74,7 @@ unsafe fn average(rows: [*const f32; 2], pitch: usize, pixels: usize, norm: (&[f
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-unsafe fn pool_row(rows: &[*const f32], width: usize, padded: usize, channels: usize, output: (*mut f32, usize, usize)) {
+unsafe fn pool_row(rows: [*const f32; 3], sizes: PoolSizes, output: *mut f32) {
     // SAFETY: as the caller vouches.
-    unsafe { loops::pool_row(rows, width, padded, channels, output) };
+    unsafe { loops::pool_row(rows, sizes, output) };
 }

@@ -7,13 +7,14 @@ mod avx512;
 mod portable;
 
 use super::arithmetic::{Arithmetic, Operations, Product, Scaled};
+use super::loops::PoolSizes;
 use super::{Conv, ConvWeights, InstructionSet, KernelError};
 
 /// See the module.
 pub(super) struct F32;
 
 /// One row of the stem's max pooling: see [`super::loops::pool_row`].
-pub(super) type PoolRow = unsafe fn(&[*const f32], usize, usize, usize, (*mut f32, usize, usize));
+pub(super) type PoolRow = unsafe fn(rows: [*const f32; 3], sizes: PoolSizes, output: *mut f32);
 
 /// The functions of one instruction set for the stem.
 #[derive(Clone, Copy)]
@@ -54,9 +55,9 @@ impl Arithmetic for F32 {
         }
     }
 
-    fn weights(conv: &Conv, _output_step: f32) -> Result<Scaled<Self>, KernelError> {
+    fn weights(conv: &Conv, _output_step: f32) -> Result<Scaled<'_, Self>, KernelError> {
         match &conv.weights {
-            ConvWeights::F32(values) => Ok(Scaled { weights: values.clone(), multiplier: Vec::new(), addend: conv.bias.clone() }),
+            ConvWeights::F32(values) => Ok(Scaled { weights: values, multiplier: Vec::new(), addend: conv.bias.clone() }),
             ConvWeights::Int8 { .. } => Err(KernelError::Mixed { what: "an f32 part" }),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::arithmetic::{NARROW, Operations, Product, Tile, WIDE, products};
+use super::super::arithmetic::{Ahead, NARROW, Operations, Product, Tile, WIDE, products};
 use super::super::loops;
 use super::Int8;
 
@@ -18,19 +18,28 @@ pub(super) const OPERATIONS: Operations<Int8> = Operations {
 unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: &Tile<'_, Int8>) {
     let mut sums = [[_mm512_setzero_si512(); 2]; M];
     let mut weights = tile.weights.cast::<__m512i>();
+    let rows = if ACTIVE { Ahead::ROWS } else { 1 };
+    let mut ahead = tile.ahead.start;
     for &tap in tile.taps {
-        // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
-        unsafe {
-            let mut input = tile.input.add(tap);
-            for _ in 0..tile.groups {
-                let (left, right) = (_mm512_load_si512(weights), _mm512_load_si512(weights.add(1)));
-                for (pixel, sum) in sums.iter_mut().enumerate() {
-                    let values = _mm512_set1_epi32(input.add(pixel * PITCH).cast::<i32>().read_unaligned());
-                    sum[0] = _mm512_dpbusd_epi32(sum[0], values, left);
-                    sum[1] = _mm512_dpbusd_epi32(sum[1], values, right);
+        let mut input = tile.input.wrapping_add(tap);
+        for row in 0..rows {
+            if ACTIVE {
+                ahead = tile.ahead.row(row).start;
+            }
+            for _ in tile.groups * row / rows..tile.groups * (row + 1) / rows {
+                // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                    ahead = ahead.wrapping_add(16);
+                    let (left, right) = (_mm512_load_si512(weights), _mm512_load_si512(weights.add(1)));
+                    for (pixel, sum) in sums.iter_mut().enumerate() {
+                        let values = _mm512_set1_epi32(input.add(pixel * PITCH).cast::<i32>().read_unaligned());
+                        sum[0] = _mm512_dpbusd_epi32(sum[0], values, left);
+                        sum[1] = _mm512_dpbusd_epi32(sum[1], values, right);
+                    }
+                    input = input.add(4);
+                    weights = weights.add(2);
                 }
-                input = input.add(4);
-                weights = weights.add(2);
             }
         }
     }

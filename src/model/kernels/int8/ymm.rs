@@ -5,9 +5,9 @@
 macro_rules! operations {
     ($features:literal, $dot:ident) => {
         pub(super) const OPERATIONS: Operations<Int8> = Operations {
-            wide_active: products!(product, WIDE, true, [1 2 3 4 5 6]),
-            wide: products!(product, WIDE, false, [1 2 3 4 5 6]),
-            narrow: products!(product, NARROW, false, [1 2 3 4 5 6]),
+    wide_active: products!(product, WIDE, true, [1 2 3 4 5 6]),
+    wide: products!(product, WIDE, false, [1 2 3 4 5 6]),
+    narrow: products!(product, NARROW, false, [1 2 3 4 5 6]),
             prepare,
             average,
         };
