@@ -164,3 +164,39 @@ fn carry(bytes: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sequence_of_the_standard_is_decoded() {
+        // ITU-T T.88 H.2: one context, 256 decisions.
+        let coded = [
+            0x84, 0xC7, 0x3B, 0xFC, 0xE1, 0xA1, 0x43, 0x04, 0x02, 0x20, 0x00, 0x00, 0x41, 0x0D, 0xBB, 0x86, 0xF4, 0x31, 0x7F,
+            0xFF, 0x88, 0xFF, 0x37, 0x47, 0x1A, 0xDB, 0x6A, 0xDF, 0xFF, 0xAC,
+        ];
+        let decided = [
+            0x00, 0x02, 0x00, 0x51, 0x00, 0x00, 0x00, 0xC0, 0x03, 0x52, 0x87, 0x2A, 0xAA, 0xAA, 0xAA, 0xAA, 0x82, 0xC0, 0x20,
+            0x00, 0xFC, 0xD7, 0x9E, 0xF6, 0xBF, 0x7F, 0xED, 0x90, 0x4F, 0x46, 0xA3, 0xBF,
+        ];
+        for parts in [vec![&coded[..]], vec![&coded[..20], &coded[20..21], &[], &coded[21..]]] {
+            let mut bits = Vec::new();
+            unstuffed(parts.into_iter(), &mut bits);
+            let (mut decoder, mut context) = (Decoder::new(&bits), initial(0));
+            let found: Vec<u8> =
+                (0..decided.len()).map(|_| (0..8).fold(0, |byte, _| byte << 1 | decoder.decide(&mut context) as u8)).collect();
+            assert_eq!(found, decided);
+        }
+    }
+
+    #[test]
+    fn behind_the_end_ones_follow_for_ever() {
+        for coded in [&[][..], &[0xFF], &[0xFF, 0xFF], &[0x12]] {
+            let mut bits = Vec::new();
+            unstuffed(std::iter::once(coded), &mut bits);
+            let (mut decoder, mut context) = (Decoder::new(&bits), initial(0));
+            assert!((0..10_000).all(|_| decoder.decide(&mut context) < 2));
+        }
+    }
+}

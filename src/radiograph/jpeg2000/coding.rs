@@ -7,6 +7,9 @@
 use super::block::PLANES_MAX;
 use super::segment;
 
+/// Most decomposition levels (Table A.15).
+const LEVELS_MAX: u32 = 32;
+
 /// Order of packets (Table A.16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progression {
@@ -138,13 +141,14 @@ impl Coding {
 
     /// What the decoder relies on beyond the bounds that were checked.
     fn is_usual(&self) -> bool {
-        let bands = 1 + 3 * self.levels;
+        let bands = 1 + 3 * self.levels.min(LEVELS_MAX);
         let planes = (0..bands).all(|band| (1..=PLANES_MAX).contains(&self.planes(band)));
-        // A precinct of side 1 has no sub-bands above the lowest resolution.
-        let precincts = self.precincts.iter().skip(1).all(|(x, y)| *x > 0 && *y > 0) && !self.precincts.is_empty();
+        // Above the lowest resolution a precinct of side 1 would cover no whole coefficient of a sub-band.
+        let precincts = (1..=self.levels).all(|r| self.precinct(r).0 > 0 && self.precinct(r).1 > 0);
         let single = self.precincts.len() == 1 || self.precincts.len() == self.levels as usize + 1;
-        let sides = self.image.width() > 0 && self.image.height() > 0;
-        self.levels <= 32 && planes && precincts && single && sides && self.layers > 0
+        let sides = self.image.width() > 0 && self.image.height() > 0 && self.tile_size.0 > 0 && self.tile_size.1 > 0;
+        let blocks = self.block.0 <= 10 && self.block.1 <= 10 && self.block.0 + self.block.1 <= 12;
+        self.levels <= LEVELS_MAX && planes && precincts && single && sides && blocks && self.layers > 0
     }
 
     /// Exponents of the precincts of a resolution.

@@ -94,3 +94,34 @@ const fn sign(level: i32, upright: i32) -> (u8, u8) {
         _ => (13, 1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_those_of_the_standard_s_tables() {
+        let label = |orientation: Orientation, neighbours: usize| ZERO[orientation as usize][neighbours];
+        let (left, right, above, below) = (1 << 3, 1 << 5, 1 << 1, 1 << 7);
+        let (upper_left, lower_right) = (1 << 0, 1 << 8);
+        for (neighbours, want) in [
+            (0, [0, 0, 0]),
+            (left | right, [8, 4, 2]),
+            (above | below, [4, 8, 2]),
+            (left, [5, 3, 1]),
+            (above, [3, 5, 1]),
+            (left | upper_left, [6, 3, 4]),
+            (left | below, [7, 7, 2]),
+            (upper_left, [1, 1, 3]),
+            (upper_left | lower_right, [2, 2, 6]),
+            (0x1EF, [8, 8, 8]),
+        ] {
+            let found = [Orientation::Vertical, Orientation::Horizontal, Orientation::Diagonal].map(|o| label(o, neighbours));
+            assert_eq!(found, want, "{neighbours:09b}");
+        }
+        // Bits 1 and 4 are the neighbour above, 3 and 0 the left one.
+        for (neighbours, want) in [(0, (9, 0)), (0b10, (10, 0)), (0b1_0010, (10, 1)), (0b1000, (12, 0)), (0b1001, (12, 1)), (0b1_1011, (13, 1))] {
+            assert_eq!(SIGN[neighbours], want, "{neighbours:08b}");
+        }
+    }
+}

@@ -179,3 +179,70 @@ fn decode_row<T: Coefficient + std::ops::Neg<Output = T>>(row: &mut Row<'_, T>, 
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+
+    /// The drawn codestreams, with their names.
+    fn streams() -> Vec<(String, Vec<u8>)> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/j2k");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut streams: Vec<_> = files
+            .filter(|path| path.extension().is_some_and(|e| e == "j2k"))
+            .map(|path| (path.file_stem().unwrap().display().to_string(), std::fs::read(path).unwrap()))
+            .collect();
+        streams.sort();
+        assert_eq!(streams.len(), 24);
+        streams
+    }
+
+    fn ours(stream: &[u8]) -> Option<Vec<i32>> {
+        let coding = Coding::of(stream)?;
+        let parts = Parts::of(stream, &coding)?;
+        let level = 1 << (coding.precision - 1);
+        decode(stream, &coding, &parts, |value| value.saturating_add(level))
+    }
+
+    fn theirs(stream: &[u8]) -> Vec<i32> {
+        let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
+        let image = Image::new(stream, &settings).unwrap();
+        let mut context = DecoderContext::default();
+        let decoded = image.decode(&mut context).unwrap();
+        decoded.components()[0].samples().iter().map(|v| v.round() as i32).collect()
+    }
+
+    #[test]
+    fn every_coding_gives_the_samples_that_another_decoder_gives_on_any_number_of_threads() {
+        for (name, stream) in streams() {
+            let (found, wanted) = (ours(&stream).unwrap(), theirs(&stream));
+            assert_eq!(found.len(), 90 * 71, "{name}");
+            let furthest = found.iter().zip(&wanted).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+            // 9/7 is rounded at the end, after sums in another order.
+            assert!(furthest <= u32::from(name.starts_with("lossy")), "{name}: {furthest}");
+            for count in [2, 3, 8] {
+                assert!(threads::with(count, || ours(&stream)).unwrap() == found, "{name} on {count} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_streams_end_without_a_panic() {
+        let mut dice = crate::radiograph::drawn::Dice::new(1);
+        for (name, stream) in streams().into_iter().filter(|(name, _)| name.ends_with("_8bit")) {
+            for end in (0..stream.len()).step_by(37) {
+                let _ = ours(&stream[..end]);
+            }
+            for _ in 0..60 {
+                let mut broken = stream.clone();
+                for _ in 0..3 {
+                    // The size of the picture was checked before: what stands there is left alone.
+                    let at = 45 + dice.below(broken.len() - 45);
+                    broken[at] = dice.below(256) as u8;
+                }
+                assert!(ours(&broken).is_none_or(|samples| samples.len() == 90 * 71), "{name}");
+            }
+        }
+    }
+}

@@ -175,3 +175,35 @@ impl<T> LastChunk<T> for [T] {
         self.get(self.len().checked_sub(length)?..)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn composed<T: Coefficient>(value: T, left: u32, top: u32, width: u32, height: u32) -> Vec<T> {
+        let rect = Rect { x0: left, y0: top, x1: left + width, y1: top + height };
+        let count = |from: u32, size: u32, high: u32| ((from + size + 1 - high) / 2 - (from + 1 - high) / 2) as usize;
+        let area = |across: u32, down: u32| count(left, width, across) * count(top, height, down);
+        let zeros = |across, down| vec![T::default(); area(across, down)];
+        compose(&vec![value; area(0, 0)], [&zeros(1, 0), &zeros(0, 1), &zeros(1, 1)], rect)
+    }
+
+    #[test]
+    fn an_even_low_pass_becomes_an_even_picture_wherever_it_begins_and_ends() {
+        for (left, top) in [(0, 0), (1, 0), (0, 1), (7, 5)] {
+            for (width, height) in [(2, 2), (2, 9), (3, 4), (16, 5), (31, 33)] {
+                assert!(composed(100_i32, left, top, width, height).iter().all(|v| *v == 100), "{left} {top} {width} {height}");
+                let film = composed(100.0_f32, left, top, width, height);
+                assert!(film.iter().all(|v| (v - 100.0).abs() < 1e-3), "{left} {top} {width} {height}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_row_or_column_has_only_one_of_both() {
+        assert_eq!(composed(8_i32, 0, 0, 1, 1), [8]);
+        let single = |left, high: &[i32]| compose(&[], [high, &[], &[]], Rect { x0: left, y0: 0, x1: left + 1, y1: 1 });
+        assert_eq!(single(1, &[8]), [4]);
+        assert!(composed(8_i32, 0, 0, 0, 3).is_empty());
+    }
+}
