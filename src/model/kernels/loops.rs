@@ -108,7 +108,9 @@ pub(super) unsafe fn pool_row(rows: [*const f32; 3], sizes: PoolSizes, output: *
         let nine: [*const f32; 9] = std::array::from_fn(|i| rows[i / 3].wrapping_add(columns[i % 3] * padded));
         for c in 0..channels {
             // SAFETY: as the caller vouches; every column is below `width`.
-            unsafe { *output.add(pixel * pitch + c) = nine.map(|x| *x.add(c)).into_iter().fold(0.0, |a, b| if b > a { b } else { a }) };
+            unsafe {
+                *output.add(pixel * pitch + c) = nine.map(|x| *x.add(c)).into_iter().fold(0.0, |a, b| if b > a { b } else { a })
+            };
         }
     }
 }

@@ -132,7 +132,9 @@ impl Stem {
             let input = window[2 * pixels.start..].as_ptr();
             let output = row[pixels.start * padded..].as_mut_ptr();
             // SAFETY: pixel x reads the columns 2x to 2x + 6 of each line; the row has `padded` channels of each pixel.
-            unsafe { self.conv.activate(self.operations.stride2_active, input, taps, output, &offsets[..pixels.len()], Ahead::NONE) };
+            unsafe {
+                self.conv.activate(self.operations.stride2_active, input, taps, output, &offsets[..pixels.len()], Ahead::NONE)
+            };
         }
     }
 }

@@ -29,20 +29,21 @@ unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: 
             let mut input = tile.input.add(tap);
             for row in 0..Ahead::ROWS {
                 let mut ahead = tile.ahead.after(row).start;
-            for _ in tile.groups * row / Ahead::ROWS..tile.groups * (row + 1) / Ahead::ROWS {
-                if ACTIVE {
-                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                    ahead = ahead.wrapping_add(4);
+                for _ in tile.groups * row / Ahead::ROWS..tile.groups * (row + 1) / Ahead::ROWS {
+                    if ACTIVE {
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                        ahead = ahead.wrapping_add(4);
+                    }
+                    let (left, right) = (_mm512_load_ps(weights), _mm512_load_ps(weights.add(16)));
+                    for (pixel, sum) in sums.iter_mut().enumerate() {
+                        let value = _mm512_set1_ps(*input.add(pixel * PITCH));
+                        sum[0] = _mm512_fmadd_ps(value, left, sum[0]);
+                        sum[1] = _mm512_fmadd_ps(value, right, sum[1]);
+                    }
+                    input = input.add(1);
+                    weights = weights.add(32);
                 }
-                let (left, right) = (_mm512_load_ps(weights), _mm512_load_ps(weights.add(16)));
-                for (pixel, sum) in sums.iter_mut().enumerate() {
-                    let value = _mm512_set1_ps(*input.add(pixel * PITCH));
-                    sum[0] = _mm512_fmadd_ps(value, left, sum[0]);
-                    sum[1] = _mm512_fmadd_ps(value, right, sum[1]);
-                }
-                input = input.add(1);
-                weights = weights.add(32);
-            }}
+            }
         }
     }
     for (pixel, sum) in sums.into_iter().enumerate() {

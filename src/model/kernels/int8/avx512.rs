@@ -24,20 +24,21 @@ unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: 
             let mut input = tile.input.add(tap);
             for row in 0..Ahead::ROWS {
                 let mut ahead = tile.ahead.after(row).start.cast::<i8>();
-            for _ in tile.groups * row / Ahead::ROWS..tile.groups * (row + 1) / Ahead::ROWS {
-                if ACTIVE {
-                _mm_prefetch::<_MM_HINT_T0>(ahead);
-                    ahead = ahead.wrapping_add(64);
+                for _ in tile.groups * row / Ahead::ROWS..tile.groups * (row + 1) / Ahead::ROWS {
+                    if ACTIVE {
+                        _mm_prefetch::<_MM_HINT_T0>(ahead);
+                        ahead = ahead.wrapping_add(64);
+                    }
+                    let (left, right) = (_mm512_load_si512(weights), _mm512_load_si512(weights.add(1)));
+                    for (pixel, sum) in sums.iter_mut().enumerate() {
+                        let values = _mm512_set1_epi32(input.add(pixel * PITCH).cast::<i32>().read_unaligned());
+                        sum[0] = _mm512_dpbusd_epi32(sum[0], values, left);
+                        sum[1] = _mm512_dpbusd_epi32(sum[1], values, right);
+                    }
+                    input = input.add(4);
+                    weights = weights.add(2);
                 }
-                let (left, right) = (_mm512_load_si512(weights), _mm512_load_si512(weights.add(1)));
-                for (pixel, sum) in sums.iter_mut().enumerate() {
-                    let values = _mm512_set1_epi32(input.add(pixel * PITCH).cast::<i32>().read_unaligned());
-                    sum[0] = _mm512_dpbusd_epi32(sum[0], values, left);
-                    sum[1] = _mm512_dpbusd_epi32(sum[1], values, right);
-                }
-                input = input.add(4);
-                weights = weights.add(2);
-            }}
+            }
         }
     }
     // SAFETY: the caller vouches for PANEL factors, summands, and outputs at each of M offsets.
