@@ -26,8 +26,7 @@ impl Head {
             .ok_or("its logits do not come from a Gemm node, so there is no linear head to draw heat maps from")?;
         let transposed = node.attribute.iter().any(|a| a.name == "transB" && a.i == 1);
         let name = node.input.get(1).ok_or("its head has no weights")?;
-        let tensor =
-            constant(graph, name).map_err(|e| e.to_string())?.ok_or("its head's weights are not stored in the file")?;
+        let tensor = constant(graph, name).map_err(|e| e.to_string())?.ok_or("its head's weights are not stored in the file")?;
         let (findings, channels) = (manifest.findings.len(), manifest.output.feature_channels);
         let dims: Vec<usize> = tensor.dims.iter().filter_map(|d| usize::try_from(*d).ok()).collect();
         if !transposed || dims != [findings, channels] {

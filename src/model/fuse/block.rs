@@ -1,8 +1,8 @@
 //! A dense block: each layer reads all channels so far and appends its own. Its map is filled in place.
 
+use super::Unlike;
 use super::fold::is_int8;
 use super::graph::{Graph, Window};
-use super::Unlike;
 use crate::model::kernels::{Block, BlockSpec, DenseLayerSpec, InstructionSet, KernelError};
 use tract_onnx::tract_hir::internal::*;
 

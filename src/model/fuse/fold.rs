@@ -10,10 +10,7 @@ pub(super) enum Weights {
     /// f32.
     Plain(Vec<f32>),
     /// int8, one scale an output; zero points 0.
-    Stored {
-        values: Vec<i8>,
-        scales: Vec<f32>,
-    },
+    Stored { values: Vec<i8>, scales: Vec<f32> },
 }
 
 /// A convolution as it was found.

@@ -158,7 +158,8 @@ impl<'a> Graph<'a> {
         let Some((node, back)) = self.take::<DequantizeLinearF32>(at) else { return Ok((at, None)) };
         let forth = node.inputs[0];
         let wrong = || self.unlike(at, "quantization to u8 with zero point 0 and one step both ways");
-        let quantize = self.op::<ElementWiseOp>(forth).and_then(|op| op.0.downcast_ref::<QuantizeLinearU8>()).ok_or_else(wrong)?;
+        let quantize =
+            self.op::<ElementWiseOp>(forth).and_then(|op| op.0.downcast_ref::<QuantizeLinearU8>()).ok_or_else(wrong)?;
         // The reader stores the reciprocal of the step that the other node holds as it is.
         let same = quantize.scale == back.scale.recip() && quantize.zero_point == 0 && back.zero_point == 0;
         if !same {
@@ -208,7 +209,8 @@ impl<'a> Graph<'a> {
     /// A max pool over 3 x 3 of stride 2 and padding 1: gives its input.
     pub(super) fn max_pool(&mut self, at: OutletId) -> Result<OutletId, Unlike> {
         let window = Window { side: 3, stride: 2, pad: 1 };
-        let found = self.take::<MaxPool>(at).filter(|(_, op)| op.with_index_outputs.is_none() && square(&op.pool_spec) == Some(window));
+        let found =
+            self.take::<MaxPool>(at).filter(|(_, op)| op.with_index_outputs.is_none() && square(&op.pool_spec) == Some(window));
         let Some((node, _)) = found else { return Err(self.unlike(at, "a max pool 3 x 3 of stride 2 and padding 1")) };
         Ok(self.through_identities(node.inputs[0]))
     }

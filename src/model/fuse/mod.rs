@@ -132,8 +132,11 @@ impl Found {
             for (name, operator) in parts {
                 wires = model.wire_node(name, operator, &wires)?;
             }
-            let outputs: TVec<OutletId> =
-                source.output_outlets()?.iter().map(|o| if *o == features && *o != logits { wires[1] } else { wires[0] }).collect();
+            let outputs: TVec<OutletId> = source
+                .output_outlets()?
+                .iter()
+                .map(|o| if *o == features && *o != logits { wires[1] } else { wires[0] })
+                .collect();
             model.select_output_outlets(&outputs)?;
             Ok(outputs)
         };

@@ -53,7 +53,13 @@ impl FusedTransition {
         let mut map = self.to.take()?;
         let ([_, height, width, _], [.., pitch]) = (self.from.shape(), self.to.shape());
         let values = input.try_as_plain_ram()?;
-        self.transition.run(values.as_slice::<f32>()?, height, width, map.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, pitch)?;
+        self.transition.run(
+            values.as_slice::<f32>()?,
+            height,
+            width,
+            map.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?,
+            pitch,
+        )?;
         self.from.give_back(input);
         Ok(map)
     }
