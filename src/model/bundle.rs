@@ -112,3 +112,11 @@ impl Bundle {
         &self.probe
     }
 }
+
+#[cfg(test)]
+impl Bundle {
+    /// The same as if the binary carried it.
+    pub(super) fn as_embedded(self) -> Self {
+        Self { origin: Origin::Binary, ..self }
+    }
+}

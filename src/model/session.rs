@@ -184,3 +184,39 @@ impl Session {
         if fits { Ok(found) } else { Err(fail(format!("{} logits and {} features", found.logits.len(), found.features.len()))) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sha256_hex;
+    use super::*;
+    use std::borrow::Cow;
+    use tract_onnx::pb::NodeProto;
+
+    /// An embedded bundle whose features pass through one more operator, which changes no number.
+    fn unlike() -> Bundle {
+        let name = Bundle::embedded_names().next().unwrap();
+        let bundle = Bundle::embedded(name).unwrap().unwrap();
+        let mut model = ModelProto::decode(bundle.onnx()).unwrap();
+        let nodes = &mut model.graph.as_mut().unwrap().node;
+        let at = nodes.iter().position(|n| n.op_type == "GlobalAveragePool").unwrap();
+        nodes[at].input[0] = "again".to_owned();
+        let (input, output) = (vec!["features".to_owned()], vec!["again".to_owned()]);
+        nodes.insert(at, NodeProto { op_type: "Relu".into(), name: "second".into(), input, output, ..NodeProto::default() });
+        let onnx = model.encode_to_vec();
+        let mut manifest = bundle.manifest().clone();
+        (manifest.file.bytes, manifest.file.sha256) = (onnx.len() as u64, sha256_hex(&onnx));
+        let text = toml::to_string(&manifest).unwrap();
+        let probe = bundle.probe().to_vec();
+        Bundle::checked(&text, |file| Ok(Cow::Owned(if file == manifest.probe.name { probe.clone() } else { onnx.clone() })))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_model_of_the_binary_that_is_not_fused_is_refused_and_one_of_the_users_is_not() {
+        let error = Session::load(&unlike().as_embedded()).err().unwrap();
+        assert!(matches!(error, ModelError::NotFused { .. }), "{error}");
+        assert!(error.to_string().contains("second"), "{error}");
+        let session = Session::load(&unlike()).unwrap();
+        assert!(session.fusions().is_err());
+    }
+}

@@ -3,7 +3,9 @@
 mod allocation;
 mod data;
 mod decoding;
+mod densenet;
 mod dicom_file;
+mod fusion;
 mod hostile;
 mod intended_use;
 mod layers;

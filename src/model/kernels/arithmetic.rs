@@ -30,14 +30,14 @@ pub(super) trait Arithmetic: Sized + 'static {
     /// The functions of an instruction set that is present.
     fn operations(set: InstructionSet) -> Operations<Self>;
     /// Weights [out, in, taps], factors and summands of each output channel, where the output is in steps of `output_step`.
-    fn weights(conv: &Conv, output_step: f32) -> Result<Scaled<Self>, KernelError>;
+    fn weights(conv: &Conv, output_step: f32) -> Result<Scaled<'_, Self>, KernelError>;
     /// One step of the values that this convolution takes.
     fn input_step(conv: &Conv) -> f32;
 }
 
 /// The weights of a convolution: y = (sum of products) * multiplier + addend.
-pub(super) struct Scaled<A: Arithmetic> {
-    pub weights: Vec<A::Weight>,
+pub(super) struct Scaled<'a, A: Arithmetic> {
+    pub weights: &'a [A::Weight],
     pub multiplier: Vec<f32>,
     pub addend: Vec<f32>,
 }
@@ -58,11 +58,12 @@ pub(super) struct Tile<'a, A: Arithmetic> {
     /// Where the outputs of each pixel go, in elements after `output`: values after ReLU, or f32 without it.
     pub output: *mut u8,
     pub offsets: &'a [usize],
-    /// Memory that the next products read: the more of it comes into the caches meanwhile, the better. Never accessed.
+    /// Memory that later products read. It is fetched, never accessed.
     pub ahead: Ahead,
 }
 
-/// Rows of memory, `pitch` elements apart.
+/// Memory to fetch during a product, a line each step: over whole pixels in [`Ahead::ROWS`] rows `pitch` elements apart,
+/// else from `start` on. The caches take it in while the product computes; an address that does not exist does no harm.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     pub start: *const f32,
@@ -70,13 +71,11 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Nothing worth fetching.
-    pub(super) const NONE: Self = Self { start: std::ptr::null(), pitch: 0 };
-    /// Rows that one tile fetches: those of [`PIXELS_MAX`] pixels over the four panels of a bottleneck of 128 channels.
+    /// The four panels of a bottleneck of 128 channels fetch those of [`PIXELS_MAX`] pixels.
     pub(super) const ROWS: usize = 4;
 
-    /// The rows after `count` of them.
-    pub(super) fn after(self, count: usize) -> Self {
+    /// From the row `count` on.
+    pub(super) fn row(self, count: usize) -> Self {
         Self { start: self.start.wrapping_add(count * self.pitch), ..self }
     }
 }

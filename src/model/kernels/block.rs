@@ -154,12 +154,31 @@ impl<A: Arithmetic> Dense<A> {
                 .collect();
             pool::each_lane(|lane| {
                 with_lane::<A::Value, _>(self.operations.wide.len() * WIDE, |prepared| {
-                    for (layer, between) in self.layers.iter().zip(between.iter().cycle()) {
-                        layer.run(&self.operations, lane, map, between, prepared);
+                    for (index, (layer, between)) in self.layers.iter().zip(between.iter().cycle()).enumerate() {
+                        let mut later = Later::of(self.layers.get(index + 1));
+                        layer.run(&self.operations, lane, map, between, prepared, &mut later);
                     }
                 });
             });
         });
+    }
+}
+
+/// The weights that the next layer reads, fetched while the 3x3 of this one computes.
+struct Later([Range<*const f32>; 2]);
+
+impl Later {
+    fn of<A: Arithmetic>(layer: Option<&DenseLayer<A>>) -> Self {
+        let none = std::ptr::null()..std::ptr::null();
+        Self(layer.map_or([none.clone(), none], |l| [l.bottleneck.memory(), l.growth.memory()]))
+    }
+
+    /// The next piece, of so many elements; None when all is fetched.
+    fn next(&mut self, elements: usize) -> Option<Ahead> {
+        let piece = self.0.iter_mut().find(|memory| memory.start < memory.end)?;
+        let start = piece.start;
+        piece.start = start.wrapping_add(elements);
+        Some(Ahead { start, pitch: 0 })
     }
 }
 
@@ -188,7 +207,15 @@ impl<A: Arithmetic> DenseLayer<A> {
     }
 
     /// One lane's pixels: the 1x1, and the 3x3 wherever its neighbourhood is done; then, all lanes having met, the rest.
-    fn run(&self, operations: &Operations<A>, lane: &Lane<'_>, map: &Map, between: &Between<A>, prepared: *mut A::Value) {
+    fn run(
+        &self,
+        operations: &Operations<A>,
+        lane: &Lane<'_>,
+        map: &Map,
+        between: &Between<A>,
+        prepared: *mut A::Value,
+        later: &mut Later,
+    ) {
         let total = map.height * map.width;
         let mine = lane.share(total);
         let reach = map.width + 1;
@@ -204,7 +231,7 @@ impl<A: Arithmetic> DenseLayer<A> {
                     break;
                 }
                 grown = row.end;
-                self.grow(operations, map, between, row);
+                self.grow(operations, map, between, row, later);
             }
         }
         lane.meet();
@@ -213,7 +240,7 @@ impl<A: Arithmetic> DenseLayer<A> {
             while at < rest.end {
                 let row = at..(at / map.width * map.width + map.width).min(rest.end);
                 at = row.end;
-                self.grow(operations, map, between, row);
+                self.grow(operations, map, between, row, later);
             }
         }
     }
@@ -236,7 +263,7 @@ impl<A: Arithmetic> DenseLayer<A> {
     }
 
     /// 3x3 of pixels of one row.
-    fn grow(&self, o: &Operations<A>, map: &Map, between: &Between<A>, pixels: Range<usize>) {
+    fn grow(&self, o: &Operations<A>, map: &Map, between: &Between<A>, pixels: Range<usize>, later: &mut Later) {
         let taps = between.taps();
         let products: &[Product<A>] = if between.pitch == NARROW { o.narrow } else { o.wide };
         let offsets: [usize; super::arithmetic::PIXELS_MAX] = std::array::from_fn(|i| i * map.channels);
@@ -246,7 +273,8 @@ impl<A: Arithmetic> DenseLayer<A> {
             unsafe {
                 let output = map.buffer.get().add(part.start * map.channels + self.appends_at);
                 let input = between.start.get().add(between.corner(part.start));
-                let target = Target { output, offsets: &offsets[..part.len()] };
+                let target =
+                    Target { output, offsets: &offsets[..part.len()], ahead: later.next(self.growth.steps() * A::GROUP * 4) };
                 self.growth.write(products, input, &taps, &target);
             }
         }

@@ -1,5 +1,7 @@
 //! A convolution packed for the products: [out / PANEL, taps, in / GROUP, PANEL, GROUP], channels filled up with zeros.
 
+use std::ops::Range;
+
 use super::arithmetic::{Ahead, Arithmetic, PANEL, PIXELS_MAX, Product, Scaled, Tile};
 use super::memory::Aligned;
 use super::{Conv, KernelError};
@@ -17,6 +19,8 @@ pub(super) struct PackedConv<A: Arithmetic> {
 pub(super) struct Target<'a> {
     pub output: *mut f32,
     pub offsets: &'a [usize],
+    /// What to fetch meanwhile, if anything.
+    pub ahead: Option<Ahead>,
 }
 
 impl<A: Arithmetic> PackedConv<A> {
@@ -40,16 +44,37 @@ impl<A: Arithmetic> PackedConv<A> {
         // [out, in, taps] where a tap has all input channels, [out, taps, in] where a tap is a row of the kernel.
         let (by_input, by_tap) =
             if inputs == conv.in_channels && conv.kernel * conv.kernel == taps { (taps, 1) } else { (1, inputs) };
+        let slots = packed.as_mut_slice();
         for (o, weights) in weights.chunks_exact(inputs * taps).enumerate() {
             for t in 0..taps {
-                let panel = (o / PANEL * taps + t) * groups;
-                for i in 0..inputs {
-                    let place = ((panel + i / A::GROUP) * PANEL + o % PANEL) * A::GROUP + i % A::GROUP;
-                    packed.as_mut_slice()[place] = weights[i * by_input + t * by_tap];
+                let first = (o / PANEL * taps + t) * groups * PANEL + o % PANEL;
+                let from = &weights[t * by_tap..][..(inputs - 1) * by_input + 1];
+                let mut slots = slots[first * A::GROUP..].chunks_mut(PANEL * A::GROUP);
+                if by_input == 1 {
+                    let whole = from.chunks_exact(A::GROUP);
+                    let rest = whole.remainder();
+                    // The length is a constant, so that this is one move.
+                    whole.zip(&mut slots).for_each(|(from, to)| to[..A::GROUP].copy_from_slice(&from[..A::GROUP]));
+                    slots.next().into_iter().for_each(|to| to[..rest.len()].copy_from_slice(rest));
+                } else {
+                    for (from, to) in from.chunks(A::GROUP * by_input).zip(slots) {
+                        to.iter_mut().zip(from.iter().step_by(by_input)).for_each(|(to, from)| *to = *from);
+                    }
                 }
             }
         }
         Ok(Self { weights: packed, multiplier, addend, taps, groups, outputs: conv.out_channels })
+    }
+
+    /// The packed weights as memory.
+    pub(super) fn memory(&self) -> Range<*const f32> {
+        let weights = self.weights.as_slice().as_ptr_range();
+        weights.start.cast()..weights.end.cast()
+    }
+
+    /// Steps of one product.
+    pub(super) fn steps(&self) -> usize {
+        self.taps * self.groups
     }
 
     pub(super) fn panels(&self) -> usize {
@@ -72,7 +97,7 @@ impl<A: Arithmetic> PackedConv<A> {
         for panel in 0..self.panels() {
             // SAFETY: the panel lies within the values that the caller vouches for.
             let output = unsafe { output.add(panel * PANEL) }.cast();
-            let ahead = ahead.after(panel * Ahead::ROWS);
+            let ahead = ahead.row(panel * Ahead::ROWS);
             let tile = Tile { ahead, ..self.tile(panel, input, taps, output, offsets) };
             // SAFETY: as the caller vouches; the tables hold functions of a present instruction set.
             unsafe { products[offsets.len() - 1](&tile) };
@@ -90,7 +115,8 @@ impl<A: Arithmetic> PackedConv<A> {
             // SAFETY: the panel's first channel is one of the `outputs` that the caller vouches for.
             let output = unsafe { target.output.add(panel * PANEL) };
             if channels == PANEL {
-                let tile = self.tile(panel, input, taps, output.cast(), target.offsets);
+                let mut tile = self.tile(panel, input, taps, output.cast(), target.offsets);
+                tile.ahead = target.ahead.unwrap_or(tile.ahead);
                 // SAFETY: as the caller vouches; all PANEL channels exist.
                 unsafe { product(&tile) };
             } else {
@@ -125,7 +151,7 @@ impl<A: Arithmetic> PackedConv<A> {
             addend: self.addend[panel * PANEL..].as_ptr(),
             output,
             offsets,
-            ahead: Ahead::NONE,
+            ahead: Ahead { start: input.cast(), pitch: 0 },
         }
     }
 

@@ -36,6 +36,9 @@ pub const CHANNELS_MAX: usize = 2_304;
 /// Most pixels along one side of a map: a network input of 2,048 halved twice leaves 512; the stem itself sees the input.
 pub const SIDE_MAX: usize = 4_096;
 
+/// The number of elements of any map within these bounds must not overflow: the checks of lengths multiply them.
+const _: () = assert!(usize::BITS >= 64 && CHANNELS_MAX * SIDE_MAX * SIDE_MAX < 1 << 40);
+
 /// Why weights or a map were not taken.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum KernelError {

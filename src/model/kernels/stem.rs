@@ -130,11 +130,10 @@ impl Stem {
         let offsets: [usize; PIXELS_MAX] = std::array::from_fn(|i| i * padded);
         for pixels in parts(0..sizes.wide, self.operations.stride2_active.len()) {
             let input = window[2 * pixels.start..].as_ptr();
+            let ahead = Ahead { start: input, pitch: 0 };
             let output = row[pixels.start * padded..].as_mut_ptr();
             // SAFETY: pixel x reads the columns 2x to 2x + 6 of each line; the row has `padded` channels of each pixel.
-            unsafe {
-                self.conv.activate(self.operations.stride2_active, input, taps, output, &offsets[..pixels.len()], Ahead::NONE)
-            };
+            unsafe { self.conv.activate(self.operations.stride2_active, input, taps, output, &offsets[..pixels.len()], ahead) };
         }
     }
 }

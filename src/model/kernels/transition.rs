@@ -131,7 +131,8 @@ impl<A: Arithmetic> Pooled<A> {
         }
         // SAFETY: the pixels lie in the output, and are this lane's.
         unsafe {
-            let target = Target { output: maps.output.get().add(pixels.start * maps.pitch), offsets: &offsets[..count] };
+            let output = maps.output.get().add(pixels.start * maps.pitch);
+            let target = Target { output, offsets: &offsets[..count], ahead: None };
             self.conv.write(self.operations.wide, prepared, &[0], &target);
         }
     }

@@ -23,17 +23,20 @@ unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: 
     // SAFETY: the caller vouches for PANEL summands.
     let addend = unsafe { [_mm512_loadu_ps(tile.addend), _mm512_loadu_ps(tile.addend.add(16))] };
     let mut sums = [addend; M];
+    let rows = if ACTIVE { Ahead::ROWS } else { 1 };
+    let mut ahead = tile.ahead.start;
     for &tap in tile.taps {
-        // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
-        unsafe {
-            let mut input = tile.input.add(tap);
-            for row in 0..Ahead::ROWS {
-                let mut ahead = tile.ahead.after(row).start;
-                for _ in tile.groups * row / Ahead::ROWS..tile.groups * (row + 1) / Ahead::ROWS {
-                    if ACTIVE {
-                        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                        ahead = ahead.wrapping_add(4);
-                    }
+        let mut input = tile.input.wrapping_add(tap);
+        for row in 0..rows {
+            if ACTIVE {
+                ahead = tile.ahead.row(row).start;
+            }
+            for _ in tile.groups * row / rows..tile.groups * (row + 1) / rows {
+                // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                    // Four steps of one channel each take as much time as one of four.
+                    ahead = ahead.wrapping_add(4);
                     let (left, right) = (_mm512_load_ps(weights), _mm512_load_ps(weights.add(16)));
                     for (pixel, sum) in sums.iter_mut().enumerate() {
                         let value = _mm512_set1_ps(*input.add(pixel * PITCH));

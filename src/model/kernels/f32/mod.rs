@@ -55,9 +55,9 @@ impl Arithmetic for F32 {
         }
     }
 
-    fn weights(conv: &Conv, _output_step: f32) -> Result<Scaled<Self>, KernelError> {
+    fn weights(conv: &Conv, _output_step: f32) -> Result<Scaled<'_, Self>, KernelError> {
         match &conv.weights {
-            ConvWeights::F32(values) => Ok(Scaled { weights: values.clone(), multiplier: Vec::new(), addend: conv.bias.clone() }),
+            ConvWeights::F32(values) => Ok(Scaled { weights: values, multiplier: Vec::new(), addend: conv.bias.clone() }),
             ConvWeights::Int8 { .. } => Err(KernelError::Mixed { what: "an f32 part" }),
         }
     }

@@ -18,17 +18,19 @@ pub(super) const OPERATIONS: Operations<Int8> = Operations {
 unsafe fn product<const M: usize, const PITCH: usize, const ACTIVE: bool>(tile: &Tile<'_, Int8>) {
     let mut sums = [[_mm512_setzero_si512(); 2]; M];
     let mut weights = tile.weights.cast::<__m512i>();
+    let rows = if ACTIVE { Ahead::ROWS } else { 1 };
+    let mut ahead = tile.ahead.start;
     for &tap in tile.taps {
-        // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
-        unsafe {
-            let mut input = tile.input.add(tap);
-            for row in 0..Ahead::ROWS {
-                let mut ahead = tile.ahead.after(row).start.cast::<i8>();
-                for _ in tile.groups * row / Ahead::ROWS..tile.groups * (row + 1) / Ahead::ROWS {
-                    if ACTIVE {
-                        _mm_prefetch::<_MM_HINT_T0>(ahead);
-                        ahead = ahead.wrapping_add(64);
-                    }
+        let mut input = tile.input.wrapping_add(tap);
+        for row in 0..rows {
+            if ACTIVE {
+                ahead = tile.ahead.row(row).start;
+            }
+            for _ in tile.groups * row / rows..tile.groups * (row + 1) / rows {
+                // SAFETY: the caller vouches for the input of every pixel, tap and group, and for the weights of each group.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                    ahead = ahead.wrapping_add(16);
                     let (left, right) = (_mm512_load_si512(weights), _mm512_load_si512(weights.add(1)));
                     for (pixel, sum) in sums.iter_mut().enumerate() {
                         let values = _mm512_set1_epi32(input.add(pixel * PITCH).cast::<i32>().read_unaligned());
