@@ -2,8 +2,8 @@
 
 use super::output::print;
 use super::{Exit, Failure, WrongCommandLine, files, load};
-use chexbox::labels::Faults;
-use chexbox::labels::merge::{Merged, Source, Table, merge};
+use chexbox::labels::merge::{Merged, Source, merge};
+use chexbox::labels::{Faults, Table};
 use chexbox::limits::LABELS_BYTES_MAX;
 use std::path::{Path, PathBuf};
 

@@ -30,9 +30,13 @@ pub fn both(en: &str, zh: &str) -> String {
 
 /// A name from a label set in both languages; the texts are not HTML.
 pub fn both_names(en: &str, zh: &str) -> String {
-    let mut letters = en.chars();
-    let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-    both(&escaped(&capital), &escaped(zh))
+    both(&escaped(&capital(en)), &escaped(zh))
+}
+
+/// The name with a capital letter at its start, where the script has them.
+pub fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// The whole page; `body` is HTML, the titles are not.

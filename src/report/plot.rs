@@ -1,6 +1,6 @@
 //! Plots as inline SVG: curves in the unit square, and intervals in rows.
 
-use super::page::both_names;
+use super::page::{capital, escaped};
 use crate::stats::Interval;
 use std::fmt::Write;
 
@@ -123,7 +123,7 @@ pub fn intervals(rows: &[IntervalRow], from: f64, chance: f64) -> String {
         // Spans inside a text are not shown by viewers of SVG; the class is on the text itself.
         let names = [("en", row.en), ("zh", row.zh)];
         for (class, name) in names {
-            let shown = both_names(name, name);
+            let shown = escaped(&capital(name));
             let _ = write!(
                 inner,
                 "<text class=\"name {class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{shown}</text>",

@@ -2,6 +2,7 @@
 
 mod archive;
 mod films;
+mod study;
 
 use super::output::print;
 use super::{Exit, Failure, WrongCommandLine, files, load, say};
@@ -9,9 +10,9 @@ use chexbox::evaluation::{
     BoxFigures, Evaluation, Head, ModelName, Named, Readings, ThresholdFile, box_figures, evaluate, match_films,
 };
 use chexbox::findings::Thresholds;
-use chexbox::labels::{BoxColumn, Faults, LabelFile, LabelSet, Only, Request, UncertainPolicies};
+use chexbox::labels::{BoxColumn, Faults, Only};
 use chexbox::lang::Lang;
-use chexbox::limits::{LABELS_BYTES_MAX, MANIFEST_BYTES_MAX, READINGS_BYTES_MAX};
+use chexbox::limits::{MANIFEST_BYTES_MAX, READINGS_BYTES_MAX};
 use chexbox::model::{Bundle, MANIFEST_FILE, Manifest, Session};
 use chexbox::reading::Reader;
 use chexbox::report;
@@ -20,6 +21,8 @@ use films::{FilmSource, Job, MapOfFinding};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
+use study::{Study, study};
+pub(super) use study::{label_file, label_set, text};
 
 const EXAMPLES: &str = "Examples / 示例:
   chexbox evaluate --labels labels.csv --images films/ --html page.html
@@ -93,13 +96,6 @@ pub struct EvaluateArgs {
     /// Films read at once; all cores unless given / 线程数
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-}
-
-/// Model, labels and what they mean, before a film is read.
-struct Study {
-    set: LabelSet,
-    labels: LabelFile,
-    name: String,
 }
 
 /// Runs the verb.
@@ -237,74 +233,6 @@ fn thresholds(args: &EvaluateArgs, manifest: &Manifest) -> Result<Thresholds, Fa
     let own = Thresholds::parse(&args.threshold, &[manifest]).map_err(|e| WrongCommandLine(e.to_string()))?;
     let Some(path) = &args.thresholds else { return Ok(own) };
     Ok(own.or(load::thresholds(path, &[manifest])?.points()))
-}
-
-fn study(args: &EvaluateArgs, manifest: Option<&Manifest>, model: &ModelName) -> Result<Study, Failure> {
-    let set = label_set(args.label_set.as_deref(), manifest, model)?;
-    let uncertain = UncertainPolicies::parse(&args.uncertain).map_err(|e| WrongCommandLine(e.to_string()))?;
-    let known: Vec<&str> = set.findings.iter().map(|l| l.id.as_str()).collect();
-    if let Some(id) = uncertain.unknown(&known).first() {
-        return Err(WrongCommandLine(format!("--uncertain {id}=...: no such finding, allowed are {}", known.join(", "))).into());
-    }
-    let wanted = Request { uncertain, only: args.only.clone(), boxes: args.boxes.clone() };
-    let labels = label_file(&args.labels, &set, &wanted)?;
-    Ok(Study { set, labels, name: args.labels.display().to_string() })
-}
-
-/// The label set that a file holds, or the model's.
-///
-/// # Errors
-/// A sentence that names the file and the field, or asks for a label set.
-pub(super) fn label_set(path: Option<&Path>, manifest: Option<&Manifest>, model: &ModelName) -> Result<LabelSet, Failure> {
-    match (path, manifest) {
-        (Some(path), _) => {
-            let set = LabelSet::parse(&text(path, MANIFEST_BYTES_MAX)?);
-            set.map_err(|e| format!("{}: {e}", path.display()).into())
-        }
-        (None, Some(manifest)) => Ok(LabelSet::of_model(manifest)),
-        (None, None) => {
-            let (name, version) = (&model.name, &model.version);
-            Err(format!("the readings are of {name} {version}, which this binary does not have: name its bundle with --model DIR or its label set with --label-set TOML").into())
-        }
-    }
-}
-
-/// The label file, without a fault and with at least one film and one finding.
-///
-/// # Errors
-/// A sentence, or all faults with their rows.
-pub(super) fn label_file(path: &Path, set: &LabelSet, wanted: &Request) -> Result<LabelFile, Failure> {
-    let mut faults = Faults::default();
-    let text = text(path, LABELS_BYTES_MAX)?;
-    let labels =
-        chexbox::labels::read(text.as_bytes(), set, wanted, &mut faults).map_err(|e| format!("{}: {e}", path.display()))?;
-    faults.check(path.display())?;
-    let columns = |l: &chexbox::labels::Label| [vec![l.variable.clone()], l.columns.clone()].concat().join(", ");
-    if labels.columns.iter().all(Vec::is_empty) {
-        let examples: Vec<String> = set.findings.iter().take(3).map(columns).collect();
-        return Err(format!(
-            "{}: no column speaks of a finding of {}; looked for {} ...",
-            path.display(),
-            set.name,
-            examples.join(", ")
-        )
-        .into());
-    }
-    if labels.films.is_empty() {
-        return Err(format!("{}: no film is left of {} rows", path.display(), labels.left_out).into());
-    }
-    Ok(labels)
-}
-
-/// The text of a file.
-///
-/// # Errors
-/// A sentence that names the file.
-pub(super) fn text(path: &Path, limit: u64) -> Result<String, Failure> {
-    let bytes = load::read_bounded(path, limit).map_err(|e| format!("{}: {e}", path.display()))?;
-    let text = String::from_utf8(bytes).map_err(|e| format!("{} is not UTF-8: {e}", path.display()))?;
-    // A byte order mark, as spreadsheets write it, is no part of the first column's name.
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn boxes(heads: &[Head], study: &Study, maps: &[MapOfFinding]) -> Vec<Named<BoxFigures>> {
