@@ -2,8 +2,11 @@
 //! touched here; what a film says is decided in the library.
 
 mod bench;
+mod compare;
+mod evaluate;
 mod files;
 mod in_order;
+mod labels;
 mod load;
 mod memory;
 mod model;
@@ -64,6 +67,12 @@ pub struct CommandLine {
 pub enum Verb {
     /// Read films: findings, heat maps, records / 读片
     Read(read::ReadArgs),
+    /// Evaluate a model on films whose labels are known, choose operating points / 评价模型，选定阈值
+    Evaluate(evaluate::EvaluateArgs),
+    /// Compare a model with readers on the same films / 与医生比较
+    Compare(compare::CompareArgs),
+    /// Merge label files / 合并标签文件
+    Labels(labels::LabelsArgs),
     /// List the models in this binary, their findings and operating points / 列出模型
     Models(models::ModelsArgs),
     /// Time the network, or a whole reading, on this machine / 计时
@@ -141,6 +150,9 @@ impl Verb {
     fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Read(args) => read::run(&args),
+            Self::Evaluate(args) => evaluate::run(&args),
+            Self::Compare(args) => compare::run(&args),
+            Self::Labels(args) => labels::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::Model(args) => model::run(&args),

@@ -9,6 +9,7 @@ use super::memory::{Budget, Share};
 use super::output::{Format, NobodyReads, Outcome, Printer, Unread};
 use super::pictures::{self, PictureNames};
 use super::{Exit, Failure, WrongCommandLine, load};
+use chexbox::evaluation::ThresholdFile;
 use chexbox::findings::Thresholds;
 use chexbox::lang::Lang;
 use chexbox::limits::{DECODING_BYTES_MAX, FILE_BYTES};
@@ -41,6 +42,9 @@ pub struct ReadArgs {
     /// Operating point of a finding instead of the model's, for example pneumothorax=0.3; repeatable / 阈值
     #[arg(long, value_name = "FINDING=VALUE")]
     threshold: Vec<String>,
+    /// Operating points that chexbox evaluate --choose wrote for the model; repeatable with --model all / 阈值文件
+    #[arg(long, value_name = "FILE")]
+    thresholds: Vec<PathBuf>,
     /// Write one JSON record a line / 每行一条 JSON 记录
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -93,7 +97,7 @@ pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
     let memory = Budget::new(DECODING_BYTES_MAX);
     let threads = args.threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let pool = Pool::new(if sources.len() == 1 { threads } else { 1 });
-    let readers = || readers(&args.model, &args.threshold, threads, &pool);
+    let readers = || readers(&args.model, &args.threshold, &args.thresholds, threads, &pool);
     let (readers, early) = match sources.as_slice() {
         [film] if threads > 1 => beside(|| threads::with(threads, || film.admit(&memory)), readers),
         _ => (readers(), None),
@@ -138,14 +142,27 @@ fn beside<A: Send, B>(other: impl FnOnce() -> A + Send, work: impl FnOnce() -> B
 }
 
 /// The models asked for; several are loaded side by side.
-fn readers(model: &str, thresholds: &[String], threads: usize, pool: &Arc<Pool>) -> Result<Vec<Reader>, Failure> {
+fn readers(
+    model: &str,
+    thresholds: &[String],
+    files: &[PathBuf],
+    threads: usize,
+    pool: &Arc<Pool>,
+) -> Result<Vec<Reader>, Failure> {
     let bundles = load::bundles(model)?;
     let manifests: Vec<&Manifest> = bundles.iter().map(|b| b.manifest()).collect();
     let thresholds = Thresholds::parse(thresholds, &manifests).map_err(|e| WrongCommandLine(e.to_string()))?;
+    let files: Vec<_> = files.iter().map(|f| load::thresholds(f, &manifests)).collect::<Result<_, _>>()?;
+    let thresholds = |model: &Manifest| {
+        let chosen = files.iter().filter(|f| f.check(model).is_ok()).flat_map(ThresholdFile::points);
+        thresholds.clone().or(chosen)
+    };
     let mut readers = Vec::with_capacity(bundles.len());
     let load = |i: usize| pool.install(|| Session::load(&bundles[i]));
     in_order(bundles.len(), threads, load, |session| {
-        readers.push(Reader { session: session?, thresholds: thresholds.clone() });
+        let session = session?;
+        let thresholds = thresholds(session.manifest());
+        readers.push(Reader { session, thresholds });
         Ok::<_, Failure>(())
     })?;
     Ok(readers)

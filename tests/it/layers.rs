@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What decides about films: it takes values and gives values.
-const CORE: [&str; 11] = [
+const CORE: [&str; 13] = [
     "lang.rs",
     "limits.rs",
     "threads.rs",
@@ -16,6 +16,8 @@ const CORE: [&str; 11] = [
     "report",
     "reading.rs",
     "stats",
+    "labels",
+    "evaluation",
 ];
 
 /// Parts that only a verb may bring together.

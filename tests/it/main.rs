@@ -2,13 +2,16 @@
 
 mod allocation;
 mod bench_verb;
+mod comparison;
 mod data;
 mod decoding;
 mod densenet;
 mod dicom_file;
+mod evaluation;
 mod fusion;
 mod hostile;
 mod intended_use;
+mod labels;
 mod layers;
 mod memory;
 mod models;
@@ -19,3 +22,5 @@ mod quantized;
 mod reading;
 mod real;
 mod run;
+mod statistics;
+mod synthetic;

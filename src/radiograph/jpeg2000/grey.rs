@@ -15,7 +15,12 @@ use std::sync::{Mutex, PoisonError};
 
 /// The samples of the picture, row by row, each as `sample` makes it of the decoded value: centred on zero and not clamped.
 /// `None` where the data contradict themselves.
-pub(super) fn decode<S: Copy + Default>(stream: &[u8], coding: &Coding, parts: &Parts, sample: impl Fn(i32) -> S) -> Option<Vec<S>> {
+pub(super) fn decode<S: Copy + Default>(
+    stream: &[u8],
+    coding: &Coding,
+    parts: &Parts,
+    sample: impl Fn(i32) -> S,
+) -> Option<Vec<S>> {
     let (width, height) = (coding.image.width(), coding.image.height());
     let mut samples = vec![S::default(); width * height];
     for (index, parts) in parts.by_tile.iter().enumerate() {
@@ -27,7 +32,12 @@ pub(super) fn decode<S: Copy + Default>(stream: &[u8], coding: &Coding, parts: &
         };
         let mut tile = Tile::new(coding, rect);
         packets::read(&mut tile, coding, &data)?;
-        let out = Region { samples: &mut samples, width, x: (rect.x0 - coding.image.x0) as usize, y: (rect.y0 - coding.image.y0) as usize };
+        let out = Region {
+            samples: &mut samples,
+            width,
+            x: (rect.x0 - coding.image.x0) as usize,
+            y: (rect.y0 - coding.image.y0) as usize,
+        };
         match coding.wavelet {
             Wavelet::Reversible => out.store(&composed(&tile, &data, |value: u32, _| (value >> 1).cast_signed())?, rect, &sample),
             Wavelet::Irreversible => {
@@ -110,7 +120,11 @@ impl<S> Region<'_, S> {
 }
 
 /// The tile's samples before the level shift.
-fn composed<T: Coefficient + std::ops::Neg<Output = T>>(tile: &Tile, data: &[u8], value: impl Fn(u32, f32) -> T + Sync) -> Option<Vec<T>> {
+fn composed<T: Coefficient + std::ops::Neg<Output = T>>(
+    tile: &Tile,
+    data: &[u8],
+    value: impl Fn(u32, f32) -> T + Sync,
+) -> Option<Vec<T>> {
     let mut bands: Vec<Vec<T>> = tile.bands.iter().map(|b| vec![T::default(); b.rect.width() * b.rect.height()]).collect();
     coefficients(tile, data, &mut bands, value)?;
     let mut bands = bands.into_iter();
@@ -158,7 +172,11 @@ fn coefficients<T: Coefficient + std::ops::Neg<Output = T>>(
     done.into_iter().collect()
 }
 
-fn decode_row<T: Coefficient + std::ops::Neg<Output = T>>(row: &mut Row<'_, T>, data: &[u8], value: &impl Fn(u32, f32) -> T) -> Option<()> {
+fn decode_row<T: Coefficient + std::ops::Neg<Output = T>>(
+    row: &mut Row<'_, T>,
+    data: &[u8],
+    value: &impl Fn(u32, f32) -> T,
+) -> Option<()> {
     let (mut decoder, mut bits) = (BlockDecoder::default(), Vec::new());
     let (width, band) = (row.band.rect.width(), row.band);
     for block in &row.blocks {

@@ -116,7 +116,8 @@ impl Tile {
         let first = self.blocks.len();
         let (mut columns, mut rows) = (0, 0);
         if part.width() > 0 && part.height() > 0 {
-            let (across, down) = (part.x0 >> block.0..(part.x1 - 1 >> block.0) + 1, part.y0 >> block.1..(part.y1 - 1 >> block.1) + 1);
+            let (across, down) =
+                (part.x0 >> block.0..(part.x1 - 1 >> block.0) + 1, part.y0 >> block.1..(part.y1 - 1 >> block.1) + 1);
             (columns, rows) = (across.len(), down.len());
             for y in down {
                 for x in across.clone() {
