@@ -12,6 +12,9 @@ const COLUMNS: &str = "model,version,sha256,reader,finding,films,positives,model
 reader_high,difference_points,verdict,mcnemar_p,kappa,model_sensitivity,model_specificity,model_kappa,reader_sensitivity,\
 reader_specificity,reader_kappa";
 
+/// Most films left out that the page shows unfolded: a printed page holds as many.
+const LISTED_OPEN: usize = 150;
+
 /// A p value with three digits; what is not quite 0 never looks as if it were.
 fn p_value(p: f64) -> String {
     if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
@@ -190,8 +193,10 @@ fn left_out(c: &Comparison) -> String {
         return String::new();
     }
     let items: String = c.left_out.iter().map(|(file, why)| format!("<li>{}: {}</li>", escaped(file), escaped(why))).collect();
+    // A long list stays folded, on paper too.
+    let open = if c.left_out.len() <= LISTED_OPEN { " open" } else { "" };
     format!(
-        "<h2>{}</h2>\n<details open><summary>{}</summary><ul>{items}</ul></details>\n",
+        "<h2>{}</h2>\n<details{open}><summary>{}</summary><ul>{items}</ul></details>\n",
         both("Films left out", "未纳入的胸片"),
         c.left_out.len()
     )
