@@ -2,16 +2,19 @@
 
 use chexbox::train::TrainError;
 use chexbox::train::architecture::Architecture;
+use chexbox::train::augment::Flip;
 use chexbox::train::bundle::{Exported, Request, export};
 use chexbox::train::densenet::Precision;
+use chexbox::train::films::Smaller;
 use chexbox::train::fit::{Watch, fit};
 use chexbox::train::label_set::LabelSet;
 use chexbox::train::schedule::Options;
 use chexbox::train::smoke::smoke;
 use chexbox::train::snapshot::Snapshot;
-use chexbox::train::study::Study;
+use chexbox::train::study::{Selection, Study};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::Device;
@@ -67,6 +70,30 @@ pub struct TrainArgs {
     /// What convolutions compute in; f32 is faster on processors without matrix tiles
     #[arg(long, value_enum, default_value_t = In::F32)]
     precision: In,
+    /// A teacher's probabilities: a CSV with the column file and one for each finding (id, variable or public label)
+    #[arg(long, value_name = "CSV")]
+    soft_labels: Option<PathBuf>,
+    /// Share of the loss that the soft labels have, where a film has some; the rest is that of its own labels
+    #[arg(long, default_value_t = 0.7, value_parser = share)]
+    soft_share: f32,
+    /// Factor on the loss of the auxiliary heads (sex, view, age, public labels that are no finding of the set); 0: no such heads
+    #[arg(long, default_value_t = 0.3)]
+    auxiliary_weight: f64,
+    /// Leave out films of patients known to be younger, years; 0: none
+    #[arg(long, default_value_t = 16.0)]
+    minimum_age: f64,
+    /// Films stored smaller than the side that all are reduced to
+    #[arg(long, value_enum, default_value_t = Small::LeaveOut)]
+    smaller_films: Small,
+    /// Share of the sharp films that is blurred like the smaller ones, with --smaller-films blur
+    #[arg(long, default_value_t = 0.3, value_parser = share)]
+    blur_share: f32,
+    /// Mirror every second film; only where no label depends on the side of the body
+    #[arg(long)]
+    flip: bool,
+    /// Threads that make batches ahead
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    loaders: u8,
     /// Train a tiny network on drawn films, interrupt it, go on and export into DIR: checks the machinery in seconds
     #[arg(long, value_name = "DIR")]
     smoke: Option<PathBuf>,
@@ -114,6 +141,19 @@ enum On {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum Small {
+    /// Not learnt from: enlarged, they would be less sharp, and sharpness would tell where a film came from
+    LeaveOut,
+    /// Learnt from; as many sharp films as --blur-share says are blurred the same way
+    Blur,
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|v| (0.0..=1.0).contains(v)).ok_or_else(|| "allowed are 0 to 1".into())
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum In {
     F32,
     Bf16,
@@ -135,7 +175,7 @@ pub fn run(args: TrainArgs) -> Result<(), String> {
 }
 
 fn train(args: &TrainArgs) -> Result<(), TrainError> {
-    let study = read(&args.source)?;
+    let study = read(&args.source, &args.selection())?;
     let options = Options {
         architecture: Architecture::densenet121(study.set.findings.len()),
         epochs: args.epochs.or(args.minutes.is_none().then_some(EPOCHS)),
@@ -155,26 +195,57 @@ fn train(args: &TrainArgs) -> Result<(), TrainError> {
             In::F32 => Precision::F32,
             In::Bf16 => Precision::Bf16,
         },
+        flip: if args.flip { Flip::Half } else { Flip::Never },
+        auxiliary_weight: args.auxiliary_weight,
+        loaders: args.loaders.into(),
     };
     let end = fit(&study, &options, &mut Bar::new())?;
     println!("{}", end.stage());
     Ok(())
 }
 
-fn read(source: &Source) -> Result<Study, TrainError> {
+impl TrainArgs {
+    fn selection(&self) -> Selection {
+        Selection {
+            minimum_age: self.minimum_age,
+            smaller: match self.smaller_films {
+                Small::LeaveOut => Smaller::LeaveOut,
+                Small::Blur => Smaller::Blur { share: self.blur_share },
+            },
+            auxiliary: self.auxiliary_weight > 0.0,
+            soft: self.soft_labels.clone().map(|path| (path, self.soft_share)),
+            ..Selection::plain(DETAIL)
+        }
+    }
+}
+
+fn read(source: &Source, selection: &Selection) -> Result<Study, TrainError> {
     let labels = source.labels.clone().unwrap_or_else(|| LabelSet::beside(&source.config));
     let bar = ProgressBar::new_spinner();
-    let study = Study::read(&source.config, &labels, DETAIL, |n| bar.set_message(format!("{n} films read")))?;
+    let study = Study::read(&source.config, &labels, selection, |n| bar.set_message(format!("{n} films read")))?;
     bar.finish_and_clear();
     let trained: Vec<&str> =
         study.set.findings.iter().zip(&study.trained).filter(|(_, t)| **t).map(|(f, _)| f.id.as_str()).collect();
-    println!("{} films; {} smaller than {DETAIL} px left out", study.films.records.len(), study.films.too_small);
+    println!(
+        "{} films; left out: {} smaller than {DETAIL} px, {} of patients under {} years; {} smaller ones learnt from",
+        study.films.records.len(),
+        study.films.too_small,
+        study.too_young,
+        selection.minimum_age,
+        study.films.small()
+    );
+    if selection.soft.is_some() {
+        println!("{} films have soft labels", study.targets.softened);
+    }
+    if !study.targets.auxiliary.is_empty() {
+        println!("auxiliary heads: {}", study.targets.auxiliary.join(", "));
+    }
     println!("{} of {} findings have labels: {}", trained.len(), study.set.findings.len(), trained.join(", "));
     Ok(study)
 }
 
 fn run_export(args: &ExportArgs) -> Result<(), TrainError> {
-    let study = read(&args.source)?;
+    let study = read(&args.source, &Selection::plain(DETAIL))?;
     let folder = &study.config.snapshot_path;
     let path = args.snapshot.clone().unwrap_or_else(|| folder.join("best.pt"));
     let snapshot = Snapshot::load(&path, Device::Cpu)?;
@@ -220,13 +291,14 @@ impl Bar {
 }
 
 impl Watch for Bar {
-    fn step(&mut self, spent: f64, line: &str) {
+    fn step(&mut self, spent: f64, line: &str) -> ControlFlow<()> {
         self.bar.set_position((spent.clamp(0.0, 1.0) * 1000.0) as u64);
         self.bar.set_message(line.to_owned());
         if self.bar.is_hidden() && self.said.elapsed().as_secs() >= LINE_EVERY_S {
             println!("{:.1} %: {line}", spent * 100.0);
             self.said = Instant::now();
         }
+        ControlFlow::Continue(())
     }
 
     fn epoch(&mut self, line: &str) {

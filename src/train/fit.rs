@@ -6,7 +6,7 @@
 //! budget that is spent, in epochs or in minutes, whichever is further.
 
 use super::TrainError;
-use super::batches::{Batch, make_batches, predict};
+use super::batches::{Batch, Loader, Making, predict};
 use super::data::Part;
 use super::densenet::{DenseNet, Mode};
 use super::log::{Epoch, Figures, append};
@@ -15,8 +15,7 @@ use super::random::Random;
 use super::schedule::Options;
 use super::snapshot::{Progress, Snapshot, save};
 use super::study::Study;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
@@ -24,15 +23,13 @@ use tch::{Device, Tensor};
 const WEIGHT_DECAY: f64 = 0.05;
 /// Time between snapshots within an epoch.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(180);
-/// Batches made ahead.
-const AHEAD: usize = 4;
 /// Gradients refused in a row after which the run stops.
 const REFUSED_MAX: usize = 20;
 
 /// What a run says about itself while it runs.
 pub trait Watch {
-    /// After each step: share of the budget spent and a line for people.
-    fn step(&mut self, spent: f64, line: &str);
+    /// After each step: share of the budget spent and a line for people. A run that is told to break keeps a snapshot.
+    fn step(&mut self, spent: f64, line: &str) -> ControlFlow<()>;
     /// After each epoch.
     fn epoch(&mut self, line: &str);
 }
@@ -45,7 +42,9 @@ pub fn fit(study: &Study, options: &Options, watch: &mut dyn Watch) -> Result<Pr
     std::fs::create_dir_all(&study.config.snapshot_path).map_err(|e| TrainError::file(&study.config.snapshot_path, e))?;
     let mut run = Run::begin(study, options)?;
     while run.spent() < 1.0 {
-        run.epoch(watch)?;
+        if run.epoch(watch)?.is_break() {
+            break;
+        }
     }
     Ok(run.progress)
 }
@@ -106,35 +105,48 @@ impl<'a> Run<'a> {
     }
 
     /// One pass over the train films, or what the budget leaves of it; then val, log and snapshot.
-    fn epoch(&mut self, watch: &mut dyn Watch) -> Result<(), TrainError> {
+    fn epoch(&mut self, watch: &mut dyn Watch) -> Result<ControlFlow<()>, TrainError> {
         let begun = Instant::now();
-        let size = AtomicUsize::new(self.options.size_at(self.spent()));
-        let order = Random::of(&[self.progress.seed, self.progress.epoch as u64]).permutation(self.train.len());
-        let order: Vec<usize> = order.into_iter().skip(self.progress.films_seen).map(|i| self.train[i]).collect();
-        let (sender, receiver) = sync_channel(AHEAD);
-        let (study, batch, name) = (self.study, self.options.batch, [self.progress.seed, self.progress.epoch as u64]);
-        let train_loss = std::thread::scope(|scope| {
-            scope.spawn(|| make_batches(study, &order, batch, name, &size, sender));
-            self.steps(receiver, &size, watch)
+        let (options, name) = (self.options, [self.progress.seed, self.progress.epoch as u64]);
+        let (epoch, seen, films) = (self.progress.epoch, self.progress.films_seen, self.train.len());
+        let (started, seconds_before) = (self.started, self.seconds_before);
+        let size = |seen: usize| {
+            let seconds = seconds_before + started.elapsed().as_secs_f64();
+            options.size_at(options.spent_at(epoch, seen as f64 / films.max(1) as f64, seconds))
+        };
+        let order = Random::of(&name).permutation(films).into_iter().skip(seen).map(|i| self.train[i]).collect();
+        let making = Making { study: self.study, order, seen, batch: options.batch, name, flip: options.flip, size: &size };
+        let (end, waiting) = std::thread::scope(|scope| {
+            let mut loader = Loader::start(scope, &making, options.loaders);
+            let end = self.steps(&mut loader, watch)?;
+            Ok::<_, TrainError>((end, loader.waiting()))
         })?;
-        self.finish_epoch(begun, train_loss, watch)
+        if end.is_break() {
+            self.save("latest.pt")?;
+            return Ok(end);
+        }
+        self.finish_epoch(begun, waiting, watch)?;
+        Ok(end)
     }
 
-    fn steps(&mut self, batches: Receiver<Batch>, size: &AtomicUsize, watch: &mut dyn Watch) -> Result<f64, TrainError> {
-        let (mut sum, mut count, mut refused, mut saved) = (0.0, 0.0, 0, Instant::now());
+    fn steps(&mut self, loader: &mut Loader, watch: &mut dyn Watch) -> Result<ControlFlow<()>, TrainError> {
+        let (mut refused, mut saved) = (0, Instant::now());
         let mut pace = (Instant::now(), 0_usize, 0.0_f64);
-        while let Ok(batch) = batches.recv() {
+        while let Some(batch) = loader.next() {
             let spent = self.spent();
             if spent >= 1.0 {
                 break;
             }
-            size.store(self.options.size_at(spent), Ordering::Relaxed);
             if batch.size != self.progress.size {
                 self.adam.restart_average();
             }
             let (step, value) = self.step(&batch, self.options.rate_at(spent))?;
             match step {
-                Step::Taken => (sum, count, refused) = (sum + value, count + 1.0, 0),
+                Step::Taken => {
+                    refused = 0;
+                    self.progress.losses.0 += value;
+                    self.progress.losses.1 += 1.0;
+                }
                 Step::Refused if refused >= REFUSED_MAX => {
                     return Err(TrainError::Run(format!("{REFUSED_MAX} gradients in a row were not finite: lower --rate")));
                 }
@@ -147,33 +159,53 @@ impl<'a> Run<'a> {
             if pace.0.elapsed().as_secs_f64() > 2.0 {
                 pace = (Instant::now(), 0, pace.1 as f64 / pace.0.elapsed().as_secs_f64());
             }
-            let (epoch, mean, side) = (self.progress.epoch, sum / f64::max(count, 1.0), batch.size);
-            watch.step(spent, &format!("epoch {epoch}, loss {mean:.4}, {side} px, {:.0} films/s", pace.2));
+            let (epoch, mean, side) = (self.progress.epoch, self.train_loss(), batch.size);
+            let waiting = 100.0 * loader.waiting();
+            let line =
+                format!("epoch {epoch}, loss {mean:.4}, {side} px, {:.1} films/s, {waiting:.0} % waiting for data", pace.2);
+            if watch.step(spent, &line).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             if saved.elapsed() > SNAPSHOT_EVERY {
                 self.save("latest.pt")?;
                 saved = Instant::now();
             }
         }
-        Ok(sum / f64::max(count, 1.0))
+        Ok(ControlFlow::Continue(()))
     }
 
+    /// Mean loss of the findings in this epoch so far.
+    fn train_loss(&self) -> f64 {
+        self.progress.losses.0 / self.progress.losses.1.max(1.0)
+    }
+
+    /// One step; the loss of the findings, without that of the auxiliary heads.
     fn step(&mut self, batch: &Batch, rate: f64) -> Result<(Step, f64), TrainError> {
         let (n, side, device) = (batch.films as i64, batch.size as i64, self.options.device);
-        let findings = self.net.architecture.findings;
+        let (findings, heads) = (self.options.architecture.findings, self.net.architecture.findings);
         let images = Tensor::from_slice(&batch.images).view([n, 1, side, side]).to_device(device);
-        let targets = Tensor::from_slice(&batch.targets).view([n, findings]).to_device(device);
-        let known = Tensor::from_slice(&batch.known).view([n, findings]).to_device(device);
+        let targets = Tensor::from_slice(&batch.targets).view([n, heads]).to_device(device);
+        let known = Tensor::from_slice(&batch.weights).view([n, heads]).to_device(device);
         let logits = self.net.forward(&images, Mode::Train, self.options.precision)?.logits;
-        let cost = loss(&logits, &targets, &known, &self.weights);
-        cost.f_backward()?;
+        let of = |first, count, weights: &Tensor| {
+            let part = |t: &Tensor| t.narrow(1, first, count);
+            loss(&part(&logits), &part(&targets), &part(&known), weights)
+        };
+        let cost = of(0, findings, &self.weights);
+        if heads > findings {
+            let beside = of(findings, heads - findings, &self.weights.new_ones([heads - findings], (tch::Kind::Float, device)));
+            (&cost + beside * self.options.auxiliary_weight).f_backward()?;
+        } else {
+            cost.f_backward()?;
+        }
         let mut gradient = self.net.take_gradient();
         let mut params = self.net.params.shallow_clone();
         let step = tch::no_grad(|| self.adam.step(&mut params, &self.net.buffers, &mut gradient, rate));
         Ok((step, cost.double_value(&[])))
     }
 
-    fn finish_epoch(&mut self, begun: Instant, train_loss: f64, watch: &mut dyn Watch) -> Result<(), TrainError> {
-        let spent = self.spent();
+    fn finish_epoch(&mut self, begun: Instant, waiting: f64, watch: &mut dyn Watch) -> Result<(), TrainError> {
+        let (spent, train_loss) = (self.spent(), self.train_loss());
         let size = self.progress.size;
         let net = DenseNet::of(self.net.architecture.clone(), self.adam.average.copy(), self.adam.average_buffers.copy());
         let logits = predict(&net, self.study, &self.val, size, self.options.device, self.options.precision)?;
@@ -192,14 +224,16 @@ impl<'a> Run<'a> {
         append(&self.study.config.snapshot_path.join("log.csv"), &row)?;
         watch.epoch(&format!(
             "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, \
-             {size} px, {:.0} s, {:.0} % of the budget",
+             {size} px, {:.0} s, {:.0} % of them waiting for data, {:.0} % of the budget",
             row.epoch,
             row.figures.mean_f1(),
             row.seconds,
+            100.0 * waiting,
             100.0 * spent
         ));
         self.progress.epoch += 1;
         self.progress.films_seen = 0;
+        self.progress.losses = (0.0, 0.0);
         if size == self.options.size && self.progress.val_auc >= self.best_auc {
             self.best_auc = self.progress.val_auc;
             self.save("best.pt")?;
@@ -227,34 +261,37 @@ impl<'a> Run<'a> {
     fn save(&mut self, name: &str) -> Result<(), TrainError> {
         self.progress.seconds = self.seconds();
         self.progress.steps = self.adam.steps;
+        self.progress.average_age = self.adam.age;
         save(&self.study.config.snapshot_path.join(name), &self.progress, &self.net, &self.adam)
     }
 }
 
 /// A network of its own, or one with the trunk of `--init`.
 fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), TrainError> {
-    let mut net = DenseNet::random(options.architecture.clone(), options.device, options.seed);
-    let mut history = vec![];
+    let start = Progress::begin(options.architecture.clone(), &study.set.name, options.seed, options.size_at(0.0));
+    let mut start = Progress { auxiliary: study.targets.auxiliary.clone(), ..start };
+    let mut net = DenseNet::random(start.network(), options.device, options.seed);
     if let Some(path) = &options.init {
         let snapshot = Snapshot::load(path, options.device)?;
         let trunk = snapshot.averaged();
-        let head = options.architecture.findings * (options.architecture.feature_channels() + 1);
-        let other = trunk.architecture.findings * (trunk.architecture.feature_channels() + 1);
-        let (own, theirs) = (net.params.size1()? - head, trunk.params.size1()? - other);
-        if own != theirs || net.buffers.size() != trunk.buffers.size() {
+        let length = |net: &DenseNet| {
+            let head = net.architecture.findings * (net.architecture.feature_channels() + 1);
+            net.params.size1().map(|all| all - head)
+        };
+        let own = length(&net)?;
+        if own != length(&trunk)? || net.buffers.size() != trunk.buffers.size() {
             return Err(TrainError::content(path, "the snapshot's network has another trunk"));
         }
         tch::no_grad(|| {
             net.params.narrow(0, 0, own).copy_(&trunk.params.narrow(0, 0, own));
             net.buffers.copy_(&trunk.buffers);
         });
-        history = snapshot.progress.history.clone();
-        history.push(snapshot.progress.stage());
+        start.history = snapshot.progress.history.clone();
+        start.history.push(snapshot.progress.stage());
     }
     let biases = Tensor::from_slice(&study.start_biases()).to_device(options.device);
     tch::no_grad(|| net.get("classifier.bias").map(|b| b.shallow_clone().copy_(&biases)))?;
-    let start = Progress::begin(options.architecture.clone(), &study.set.name, options.seed, options.size_at(0.0));
-    Ok((net, Progress { history, ..start }))
+    Ok((net, start))
 }
 
 fn check_same_run(progress: &Progress, study: &Study, options: &Options, path: &std::path::Path) -> Result<(), TrainError> {
@@ -265,5 +302,73 @@ fn check_same_run(progress: &Progress, study: &Study, options: &Options, path: &
         );
         return Err(TrainError::content(path, what));
     }
+    if progress.auxiliary != study.targets.auxiliary {
+        let what = format!(
+            "the snapshot has the auxiliary heads {:?}, this run {:?}: give the options it was begun with, or another snapshot_path",
+            progress.auxiliary, study.targets.auxiliary
+        );
+        return Err(TrainError::content(path, what));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::architecture::Architecture;
+    use super::super::augment::Flip;
+    use super::super::smoke;
+    use super::*;
+    use std::path::Path;
+
+    /// Breaks off after so many steps.
+    struct Until(usize);
+
+    impl Watch for Until {
+        fn step(&mut self, _: f64, _: &str) -> ControlFlow<()> {
+            self.0 -= 1;
+            if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        fn epoch(&mut self, _: &str) {}
+    }
+
+    fn options() -> Options {
+        Options {
+            epochs: Some(3),
+            size: smoke::SIDE,
+            first_size: smoke::SIDE / 2,
+            batch: 16,
+            rate: 1e-2,
+            flip: Flip::Half,
+            loaders: 2,
+            ..Options::of(Architecture::tiny(2))
+        }
+    }
+
+    /// The log without its clock.
+    fn log(folder: &Path) -> Vec<Vec<String>> {
+        let mut reader = csv::Reader::from_path(folder.join("log.csv")).unwrap();
+        let fields = |r: csv::StringRecord| r.iter().enumerate().filter(|(i, _)| *i != 4).map(|(_, f)| f.to_owned()).collect();
+        reader.records().map(|r| fields(r.unwrap())).collect()
+    }
+
+    #[test]
+    fn a_run_that_was_broken_off_twice_gives_the_numbers_of_an_unbroken_one() {
+        tch::set_num_threads(1);
+        let folder = std::env::temp_dir().join(format!("chexbox-resume-{}", std::process::id()));
+        let whole = smoke::study(&folder, "whole", 2).unwrap();
+        fit(&whole, &options(), &mut Until(usize::MAX)).unwrap();
+        let broken = smoke::study(&folder, "broken", 2).unwrap();
+        for (steps, epoch) in [(4, 0), (10, 1), (usize::MAX, 3)] {
+            let end = fit(&broken, &options(), &mut Until(steps)).unwrap();
+            assert_eq!(end.epoch, epoch);
+        }
+        let [a, b] = [&whole, &broken].map(|s| Snapshot::load(&s.config.snapshot_path.join("latest.pt"), Device::Cpu).unwrap());
+        assert_eq!((a.progress.steps, a.progress.films_total), (b.progress.steps, b.progress.films_total));
+        assert_eq!(a.net().params, b.net().params);
+        assert_eq!(a.net().buffers, b.net().buffers);
+        assert_eq!(a.averaged().params, b.averaged().params);
+        assert_eq!(log(&whole.config.snapshot_path), log(&broken.config.snapshot_path));
+        assert_eq!(log(&whole.config.snapshot_path).len(), 3);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -9,6 +9,7 @@
 
 pub mod architecture;
 pub mod augment;
+pub mod auxiliary;
 pub mod batches;
 pub mod bundle;
 pub mod card;
@@ -30,7 +31,9 @@ pub mod random;
 pub mod schedule;
 pub mod smoke;
 pub mod snapshot;
+pub mod soft;
 pub mod study;
+pub mod targets;
 
 /// Why a training run stops.
 #[derive(Debug, thiserror::Error)]

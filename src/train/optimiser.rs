@@ -26,7 +26,7 @@ pub struct AdamW {
     /// Steps taken.
     pub steps: i64,
     /// Steps since the average began.
-    age: i64,
+    pub age: i64,
     decays: Tensor,
     weight_decay: f64,
 }

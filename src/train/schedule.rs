@@ -1,6 +1,7 @@
 //! What a run is told, and what follows from the share of its budget that is spent.
 
 use super::architecture::Architecture;
+use super::augment::Flip;
 use super::densenet::Precision;
 use super::snapshot::Progress;
 use std::path::PathBuf;
@@ -38,12 +39,44 @@ pub struct Options {
     pub device: Device,
     /// What convolutions compute in.
     pub precision: Precision,
+    /// Whether films may be mirrored.
+    pub flip: Flip,
+    /// Factor on the loss of the auxiliary heads.
+    pub auxiliary_weight: f64,
+    /// Threads that make batches.
+    pub loaders: usize,
 }
 
 impl Options {
+    /// What a run does that is told nothing but its network.
+    pub fn of(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            epochs: None,
+            minutes: None,
+            size: 128,
+            first_size: 64,
+            first_share: 0.5,
+            batch: 32,
+            rate: 1e-3,
+            seed: 1,
+            init: None,
+            device: Device::Cpu,
+            precision: Precision::F32,
+            flip: Flip::Never,
+            auxiliary_weight: 0.3,
+            loaders: 1,
+        }
+    }
+
     /// Share of the budget that is spent, 0 to 1.
     pub(super) fn spent(&self, progress: &Progress, films: usize, seconds: f64) -> f64 {
-        let epochs = progress.epoch as f64 + progress.films_seen as f64 / films.max(1) as f64;
+        self.spent_at(progress.epoch, progress.films_seen as f64 / films.max(1) as f64, seconds)
+    }
+
+    /// The same at a share of epoch `epoch`.
+    pub(super) fn spent_at(&self, epoch: usize, share: f64, seconds: f64) -> f64 {
+        let epochs = epoch as f64 + share;
         let by_epochs = self.epochs.map_or(0.0, |e| epochs / e.max(1) as f64);
         let by_minutes = self.minutes.map_or(0.0, |m| seconds / 60.0 / m.max(1e-9));
         by_epochs.max(by_minutes).min(1.0)
@@ -69,22 +102,7 @@ mod tests {
     use super::*;
 
     fn options(epochs: Option<usize>, minutes: Option<f64>) -> Options {
-        let (architecture, device, precision) = (Architecture::tiny(1), Device::Cpu, Precision::F32);
-        let (size, first_size, first_share) = (128, 64, 0.5);
-        Options {
-            architecture,
-            epochs,
-            minutes,
-            size,
-            first_size,
-            first_share,
-            batch: 32,
-            rate: 1e-3,
-            seed: 1,
-            init: None,
-            device,
-            precision,
-        }
+        Options { epochs, minutes, ..Options::of(Architecture::tiny(1)) }
     }
 
     fn progress(epoch: usize, films_seen: usize) -> Progress {

@@ -33,6 +33,15 @@ pub struct Progress {
     pub val_auc: Option<f64>,
     /// What was done so far, one line a stage, for the model card.
     pub history: Vec<String>,
+    /// Names of the auxiliary heads, whose logits follow those of the findings.
+    #[serde(default)]
+    pub auxiliary: Vec<String>,
+    /// Steps since the average began.
+    #[serde(default)]
+    pub average_age: i64,
+    /// Sum and number of the losses of this epoch so far.
+    #[serde(default)]
+    pub losses: (f64, f64),
 }
 
 /// A snapshot read back.
@@ -75,7 +84,7 @@ impl Snapshot {
         let bytes = tensors.get("progress").ok_or_else(|| TrainError::content(path, "tensor progress is missing"))?;
         let json = Vec::<u8>::try_from(bytes.to_device(Device::Cpu))?;
         let progress: Progress = serde_json::from_slice(&json).map_err(|e| TrainError::content(path, e.to_string()))?;
-        let (params, buffers) = DenseNet::lengths(&progress.architecture);
+        let (params, buffers) = DenseNet::lengths(&progress.network());
         for (name, length) in [
             ("params", params),
             ("buffers", buffers),
@@ -98,12 +107,13 @@ impl Snapshot {
 
     /// The network as it was being trained.
     pub fn net(&self) -> DenseNet {
-        DenseNet::of(self.progress.architecture.clone(), self.of("params"), self.of("buffers"))
+        DenseNet::of(self.progress.network(), self.of("params"), self.of("buffers"))
     }
 
-    /// The averaged network, which is evaluated and exported.
+    /// The averaged network, which is evaluated and exported, without auxiliary heads.
     pub fn averaged(&self) -> DenseNet {
-        DenseNet::of(self.progress.architecture.clone(), self.of("average"), self.of("average_buffers"))
+        let whole = DenseNet::of(self.progress.network(), self.of("average"), self.of("average_buffers"));
+        whole.cut(self.progress.architecture.findings)
     }
 
     /// Gives `adam` the state it had.
@@ -113,6 +123,7 @@ impl Snapshot {
         adam.average = self.of("average");
         adam.average_buffers = self.of("average_buffers");
         adam.steps = self.progress.steps;
+        adam.age = self.progress.average_age;
     }
 }
 
@@ -121,7 +132,29 @@ impl Progress {
     pub fn begin(architecture: Architecture, label_set: &str, seed: u64, size: usize) -> Self {
         let (label_set, history) = (label_set.to_owned(), vec![]);
         let (epoch, films_seen, films_total, steps, seconds, val_auc) = (0, 0, 0, 0, 0.0, None);
-        Self { architecture, label_set, epoch, films_seen, seed, steps, seconds, films_total, size, val_auc, history }
+        let (auxiliary, average_age, losses) = (vec![], 0, (0.0, 0.0));
+        Self {
+            architecture,
+            label_set,
+            epoch,
+            films_seen,
+            seed,
+            steps,
+            seconds,
+            films_total,
+            size,
+            val_auc,
+            history,
+            auxiliary,
+            average_age,
+            losses,
+        }
+    }
+
+    /// The network that is trained: the one that is exported, with the auxiliary heads beside its findings.
+    pub fn network(&self) -> Architecture {
+        let findings = self.architecture.findings + self.auxiliary.len() as i64;
+        Architecture { findings, ..self.architecture.clone() }
     }
 
     /// What this run did, one line for the model card.
