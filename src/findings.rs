@@ -185,6 +185,15 @@ impl Thresholds {
         Ok(Self(thresholds))
     }
 
+    /// These operating points, and `chosen` ones for findings that have none here.
+    #[must_use]
+    pub fn or(mut self, chosen: impl IntoIterator<Item = (String, f32)>) -> Self {
+        for (finding, threshold) in chosen {
+            self.0.entry(finding).or_insert(threshold);
+        }
+        self
+    }
+
     /// The user's operating point for the finding with this id.
     pub fn of(&self, id: &str) -> Option<f32> {
         self.0.get(id).copied()

@@ -7,9 +7,11 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod evaluation;
 pub mod findings;
 pub mod grad_cam;
 pub mod input;
+pub mod labels;
 pub mod lang;
 pub mod limits;
 pub mod model;

@@ -6,7 +6,7 @@ use super::auc::placements;
 const Z95: f64 = 1.959_963_984_540_054;
 
 /// An estimate and its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Interval {
     /// The estimate.
     pub value: f64,

@@ -1,16 +1,16 @@
-//! The label file: which film, whose, with which findings, in which part.
+//! The label file of a run: which film, whose, with which findings, in which part.
 //!
-//! In: a CSV with a header. `file` (or `image`) is the film's path below the image folder, `patient`
-//! its patient; `split` (train, val, test), `age` (years), `sex`, `view` are used where they stand. Labels are the
-//! columns `var_N`, or the public columns the label set names. Out: [`Records`], every film in one
-//! part and no patient in two. Never: a run on a file with faults; all of them are reported at once.
+//! In: a label file as [`crate::labels`] reads it; `patient` must stand in it, `split` (train, val, test) is used where it
+//! does. Out: [`Records`], every film in one part and no patient in two. Never: a run on a file with faults; all of them
+//! are reported at once.
 
 use super::TrainError;
-use super::faults::Faults;
-use super::label_set::{Label, LabelSet};
+use crate::labels::{self, Faults, LabelSet, LabelledFilm, Request};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+pub use crate::labels::Truth;
 
 /// One in so many patients of `train` goes to the test part: a tenth would leave most findings of the
 /// public pool fewer positives than a figure needs, and more would be missed in training.
@@ -18,9 +18,6 @@ const TEST_ONE_IN: u64 = 7;
 
 /// Where there is no `split` column, one in so many of the remaining patients goes to `val`.
 const VAL_ONE_IN: u64 = 8;
-
-/// Greatest age that is believed, years, as in the manifest.
-const AGE_MAX: f64 = 120.0;
 
 /// What a film is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,17 +40,6 @@ impl Part {
             Self::Test => "test",
         }
     }
-}
-
-/// What a label file says about one finding of one film.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    /// Present.
-    Positive,
-    /// Absent.
-    Negative,
-    /// Not said; takes no part in the loss.
-    Unknown,
 }
 
 /// One film of the label file.
@@ -94,110 +80,27 @@ pub fn read(path: &Path, set: &LabelSet) -> Result<Records, TrainError> {
     let file = std::fs::File::open(path).map_err(|e| TrainError::file(path, e))?;
     let mut faults = Faults::default();
     let records = parse(file, set, &mut faults);
-    faults.into_result(path)?;
+    faults.check(path.display())?;
     records.map_err(|what| TrainError::content(path, what))
 }
 
-/// Where the columns stand.
-struct Header {
-    file: usize,
-    patient: usize,
-    split: Option<usize>,
-    age: Option<usize>,
-    sex: Option<usize>,
-    view: Option<usize>,
-    labels: Vec<Vec<usize>>,
-}
-
-impl Header {
-    fn find(names: &csv::StringRecord, set: &LabelSet) -> Result<Self, String> {
-        let at = |name: &str| names.iter().position(|n| n.trim() == name);
-        let of = |label: &Label| match at(&label.variable) {
-            Some(i) => vec![i],
-            None => label.columns.iter().filter_map(|c| at(c)).collect(),
-        };
-        Ok(Self {
-            file: at("file").or_else(|| at("image")).ok_or("the header has neither a column file nor image")?,
-            patient: at("patient").ok_or("the header has no column patient: without it the parts cannot be kept apart")?,
-            split: at("split"),
-            age: at("age"),
-            sex: at("sex"),
-            view: at("view"),
-            labels: set.findings.iter().map(of).collect(),
-        })
-    }
-}
-
 fn parse(source: impl std::io::Read, set: &LabelSet, faults: &mut Faults) -> Result<Records, String> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
-    let names = reader.headers().map_err(|e| e.to_string())?.clone();
-    let header = Header::find(&names, set)?;
-    let mut films = Vec::new();
-    let mut seen = BTreeMap::new();
-    for (i, line) in reader.records().enumerate() {
-        let row = i + 2;
-        match line {
-            Err(e) => faults.add(row, e),
-            Ok(line) if line.len() != names.len() => {
-                faults.add(row, format!("has {} fields, the header has {}", line.len(), names.len()));
-            }
-            Ok(line) => {
-                let film = record(row, &line, &names, &header, faults);
-                if let Some(first) = seen.insert(film.file.clone(), row) {
-                    faults.add(row, format!("{} stands in row {first} already", film.file));
-                }
-                films.push(film);
-            }
-        }
-    }
+    let file = labels::read(source, set, &Request::default(), faults)?;
+    let films: Vec<Record> = file.films.into_iter().map(|film| record(film, faults)).collect();
     one_part_a_patient(&films, faults);
-    let columns = header.labels.iter().map(|at| at.iter().map(|&i| names[i].to_owned()).collect()).collect();
-    Ok(Records { films, columns })
+    Ok(Records { films, columns: file.columns })
 }
 
-fn record(row: usize, line: &csv::StringRecord, names: &csv::StringRecord, header: &Header, faults: &mut Faults) -> Record {
-    let text = |at: Option<usize>| at.and_then(|i| line.get(i)).unwrap_or("").trim().to_owned();
-    let (file, patient) = (text(Some(header.file)), text(Some(header.patient)));
-    for (name, value) in [("file", &file), ("patient", &patient)] {
-        if value.is_empty() {
-            faults.add(row, format!("{name} is blank"));
-        }
+fn record(film: LabelledFilm, faults: &mut Faults) -> Record {
+    let LabelledFilm { row, file, patient, split, age, sex, view, truths, .. } = film;
+    if patient.is_empty() {
+        faults.add(row, "patient is blank: without it the parts cannot be kept apart");
     }
-    if Path::new(&file).components().any(|c| !matches!(c, std::path::Component::Normal(_))) {
-        faults.add(row, format!("file is {file}, allowed is a path below the image folder"));
-    }
-    let mut truth_of = |columns: &[usize]| {
-        let mut truth = Truth::Unknown;
-        for &i in columns {
-            match line.get(i).unwrap_or("").trim() {
-                "" => {}
-                "0" | "0.0" if truth == Truth::Unknown => truth = Truth::Negative,
-                "0" | "0.0" => {}
-                "1" | "1.0" => truth = Truth::Positive,
-                other => faults.add(row, format!("{} is {other}, allowed are 0, 1 and blank", &names[i])),
-            }
-        }
-        truth
-    };
-    let truths = header.labels.iter().map(|columns| truth_of(columns)).collect();
-    let part = part_of(&text(header.split), &patient).unwrap_or_else(|what| {
+    let part = part_of(&split, &patient).unwrap_or_else(|what| {
         faults.add(row, what);
         Part::Train
     });
-    let age = age_of(&text(header.age)).unwrap_or_else(|what| {
-        faults.add(row, what);
-        None
-    });
-    Record { row, file, patient, age, sex: text(header.sex), view: text(header.view), part, truths }
-}
-
-/// An age in years.
-fn age_of(text: &str) -> Result<Option<f64>, String> {
-    match text.parse::<f64>() {
-        _ if text.is_empty() => Ok(None),
-        Ok(age) if (0.0..=AGE_MAX).contains(&age) => Ok(Some(age)),
-        _ => Err(format!("age is {text}, allowed are 0 to {AGE_MAX} years and blank")),
-    }
+    Record { row, file, patient, age, sex, view, part, truths }
 }
 
 /// The part of a film: `val` and `test` as the file says; of `train`, a fixed share of the patients is the test part.

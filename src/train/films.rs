@@ -7,9 +7,9 @@
 
 use super::TrainError;
 use super::data::{Part, Record, Records};
-use super::faults::Faults;
 use super::random::Random;
 use crate::input::{Plane, enlarge, reduce};
+use crate::labels::Faults;
 use crate::radiograph::{Grey, Samples, linear_tone};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -81,7 +81,7 @@ impl Films {
                 seen(count);
             })?;
         }
-        faults.into_result(label_path)?;
+        faults.check(label_path.display())?;
         let kept = records.films.iter().zip(planes).filter_map(|(r, p)| Some((r.clone(), p?)));
         let (records, planes): (Vec<_>, Vec<_>) = kept.unzip();
         let (planes, small) = planes.into_iter().unzip();

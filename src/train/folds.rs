@@ -5,7 +5,7 @@
 
 use super::TrainError;
 use super::data::{Record, Records};
-use super::faults::Faults;
+use crate::labels::Faults;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub fn keep(records: &Records, path: &Path) -> Result<(), TrainError> {
     let file = std::fs::File::open(path).map_err(|e| TrainError::file(path, e))?;
     let mut faults = Faults::default();
     compare(file, records, &mut faults).map_err(|what| TrainError::content(path, what))?;
-    faults.into_result(path).map_err(|e| TrainError::Run(format!("{e}\n{ADVICE}")))
+    faults.check(path.display()).map_err(|e| TrainError::Run(format!("{e}\n{ADVICE}")))
 }
 
 fn compare(source: impl std::io::Read, records: &Records, faults: &mut Faults) -> Result<(), String> {

@@ -5,6 +5,8 @@ use super::TrainError;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
+pub use crate::labels::{Label, LabelSet};
+
 /// The config file: exactly the original project's five keys. Relative paths start at the current folder.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,44 +21,6 @@ pub struct PathConfig {
     pub test_img_path: PathBuf,
     /// Folder of snapshots, written.
     pub snapshot_path: PathBuf,
-}
-
-/// A label set: the findings in the order of the logits.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LabelSet {
-    /// Name of the model, `findings25`.
-    pub name: String,
-    /// One line for people, English.
-    pub title_en: String,
-    /// One line for people, Chinese.
-    pub title_zh: String,
-    /// Where films and labels come from, with the credit that is due: sentences for the model card.
-    #[serde(default)]
-    pub source: Option<String>,
-    /// What these films and labels cannot show: a sentence each, for the model card.
-    #[serde(default)]
-    pub limits: Vec<String>,
-    /// Findings.
-    #[serde(rename = "finding")]
-    pub findings: Vec<Label>,
-}
-
-/// One finding of a label set.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Label {
-    /// English name in snake_case.
-    pub id: String,
-    /// Column of the label file.
-    pub variable: String,
-    /// English name.
-    pub en: String,
-    /// Chinese name.
-    pub zh: String,
-    /// Columns of a public label file that stand for it; positive if any of them is.
-    #[serde(default)]
-    pub columns: Vec<String>,
 }
 
 impl PathConfig {
@@ -84,19 +48,7 @@ impl LabelSet {
     /// [`TrainError`] that names the file and the field.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(|e| TrainError::file(path, e))?;
-        let set: Self = toml::from_str(&text).map_err(|e| TrainError::content(path, e.to_string()))?;
-        let allowed = 1..=crate::limits::FINDINGS_MAX;
-        if !allowed.contains(&set.findings.len()) {
-            let what = format!("finding has {} entries, allowed are 1 to {}", set.findings.len(), allowed.end());
-            return Err(TrainError::content(path, what));
-        }
-        for (i, label) in set.findings.iter().enumerate() {
-            if set.findings.iter().position(|l| l.id == label.id || l.variable == label.variable) != Some(i) {
-                let what = format!("finding {i} ({}, {}): id and variable must each stand once", label.id, label.variable);
-                return Err(TrainError::content(path, what));
-            }
-        }
-        Ok(set)
+        Self::parse(&text).map_err(|e| TrainError::content(path, e.to_string()))
     }
 }
 

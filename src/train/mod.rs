@@ -16,7 +16,6 @@ pub mod card;
 pub mod data;
 pub mod densenet;
 pub mod evaluate;
-pub mod faults;
 pub mod films;
 pub mod fit;
 pub mod folds;
@@ -55,15 +54,8 @@ pub enum TrainError {
         what: String,
     },
     /// Faults of the label file, all of them.
-    #[error("{path} has {count} faults:\n{list}")]
-    Labels {
-        /// The label file.
-        path: String,
-        /// Number of faults.
-        count: usize,
-        /// One fault a line, with its row.
-        list: String,
-    },
+    #[error(transparent)]
+    Labels(#[from] crate::labels::FaultList),
     /// libtorch refuses.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

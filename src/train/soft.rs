@@ -5,8 +5,7 @@
 //! one. Never: a run on a file with faults; all of them are reported at once.
 
 use super::TrainError;
-use super::faults::Faults;
-use super::label_set::{Label, LabelSet};
+use crate::labels::{Faults, Label, LabelSet};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -25,7 +24,7 @@ impl Soft {
         let file = std::fs::File::open(path).map_err(|e| TrainError::file(path, e))?;
         let mut faults = Faults::default();
         let soft = parse(file, set, auxiliary, &mut faults).map_err(|what| TrainError::content(path, what))?;
-        faults.into_result(path)?;
+        faults.check(path.display())?;
         Ok(soft)
     }
 

@@ -4,8 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What decides about films: it takes values and gives values.
-const CORE: [&str; 10] =
-    ["lang.rs", "limits.rs", "radiograph", "input.rs", "model", "findings.rs", "grad_cam.rs", "report", "reading.rs", "stats"];
+const CORE: [&str; 12] = [
+    "lang.rs",
+    "limits.rs",
+    "radiograph",
+    "input.rs",
+    "model",
+    "findings.rs",
+    "grad_cam.rs",
+    "report",
+    "reading.rs",
+    "stats",
+    "labels",
+    "evaluation",
+];
 
 /// Parts that only a verb may bring together.
 const SHELLS: [&str; 4] = ["http", "store", "dicom_net", "appliance"];

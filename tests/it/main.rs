@@ -15,3 +15,4 @@ mod public_files;
 mod reading;
 mod real;
 mod run;
+mod statistics;
