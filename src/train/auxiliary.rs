@@ -7,6 +7,7 @@
 use super::TrainError;
 use super::data::{Part, Record};
 use super::label_set::LabelSet;
+use super::origin::Origin;
 use super::study::POSITIVES_MIN;
 use std::collections::HashMap;
 use std::path::Path;
@@ -58,24 +59,34 @@ impl Auxiliary {
         Self { heads: vec![], values: vec![vec![]; films] }
     }
 
-    /// The heads of these films that have evidence: both answers often enough in train.
+    /// What the label files of these sources say of these films.
     ///
     /// # Errors
-    /// [`TrainError`] where the label file cannot be read.
-    pub fn read(path: &Path, set: &LabelSet, films: &[Record]) -> Result<Self, TrainError> {
-        let (mut heads, columns) = columns(path, set)?;
-        let none = vec![None; heads.len()];
-        let of = |film: &Record| -> Vec<Option<f32>> {
-            let public = columns.get(&film.file).unwrap_or(&none).iter().copied();
-            public.chain([is(&film.sex, "F", "M"), is(&film.view, "AP", "PA"), film.age.map(share)]).collect()
+    /// [`TrainError`] where a label file cannot be read.
+    pub fn read(origins: &[Origin], set: &LabelSet, films: &[Record]) -> Result<Self, TrainError> {
+        let files: Vec<(Vec<String>, Columns)> = origins.iter().map(|o| columns(&o.labels, set)).collect::<Result<_, _>>()?;
+        let mut heads: Vec<String> = vec![];
+        for name in files.iter().flat_map(|(names, _)| names) {
+            if !heads.contains(name) {
+                heads.push(name.clone());
+            }
+        }
+        let public = |film: &Record, head: &String| {
+            let (names, films) = &files[film.origin];
+            films.get(origins[film.origin].plain(&film.file))?[names.iter().position(|n| n == head)?]
         };
+        let of = |film: &Record| -> Vec<Option<f32>> {
+            let of_row = [is(&film.sex, "F", "M"), is(&film.view, "AP", "PA"), film.age.map(share)];
+            heads.iter().map(|head| public(film, head)).chain(of_row).collect()
+        };
+        let values = films.iter().map(of).collect();
         heads.extend(["sex", "view", "age"].map(str::to_owned));
-        let values: Vec<Vec<Option<f32>>> = films.iter().map(of).collect();
-        let kept: Vec<usize> = (0..heads.len()).filter(|&h| has_evidence(films, &values, h)).collect();
-        Ok(Self {
-            heads: kept.iter().map(|&h| heads[h].clone()).collect(),
-            values: values.iter().map(|v| kept.iter().map(|&h| v[h]).collect()).collect(),
-        })
+        Ok(Self { heads, values })
+    }
+
+    /// The heads that have evidence: both answers often enough in train.
+    pub fn with_evidence(&self, films: &[Record]) -> Vec<usize> {
+        (0..self.heads.len()).filter(|&h| has_evidence(films, &self.values, h)).collect()
     }
 }
 
@@ -104,9 +115,9 @@ fn columns(path: &Path, set: &LabelSet) -> Result<(Vec<String>, Columns), TrainE
     let fault = |e: csv::Error| TrainError::content(path, e.to_string());
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(fault)?;
     let names = reader.headers().map_err(fault)?.clone();
-    let film = names.iter().position(|n| n == "file").or_else(|| names.iter().position(|n| n == "image" || n == "Path"));
-    let Some(film) = film else { return Ok((vec![], HashMap::new())) };
-    let is_finding = |name: &str| set.findings.iter().any(|f| f.columns.len() == 1 && f.columns[0] == name);
+    let Some(film) = crate::labels::file_column(&names) else { return Ok((vec![], HashMap::new())) };
+    let stands = |column: &&String| names.iter().any(|n| n.trim() == *column);
+    let is_finding = |name: &str| set.findings.iter().any(|f| f.columns.iter().filter(stands).eq([name]));
     let wanted: Vec<usize> =
         (0..names.len()).filter(|&i| PUBLIC.contains(&names[i].trim()) && !is_finding(names[i].trim())).collect();
     let mut found = HashMap::new();
@@ -137,15 +148,25 @@ mod tests {
         for i in 0..60 {
             text += &format!("f{i},{i},{},{},{},{},train\n", i % 2, i % 2, if i == 3 { "" } else { "1" }, u8::from(i == 0));
             let (sex, view) = (["M", "F"][i % 2].to_owned(), String::new());
-            let (row, file, patient, age, part) = (i + 2, format!("f{i}"), i.to_string(), Some(2.0 * i as f64), Part::Train);
-            films.push(Record { row, file, patient, age, sex, view, part, truths: vec![] });
+            let (row, file, patient, age) = (i + 2, format!("f{i}"), i.to_string(), Some(2.0 * i as f64));
+            films.push(Record { row, file, patient, age, sex, view, ..Record::default() });
         }
         std::fs::write(&path, text).unwrap();
-        let found = Auxiliary::read(&path, &set, &films).unwrap();
+        let (labels, images) = (path, folder.clone());
+        let origin = Origin {
+            name: String::new(),
+            labels,
+            train_images: images.clone(),
+            test_images: images,
+            loss_weight: 1.0,
+            sampling: 1.0,
+        };
+        let found = Auxiliary::read(&[origin], &set, &films).unwrap();
         // Edema is a finding; Nodule has no negatives and Hernia one positive; nothing is known of the view.
-        assert_eq!(found.heads, ["Mass", "sex", "age"]);
-        assert_eq!(found.values[3], [Some(1.0), Some(1.0), Some(0.06)]);
-        assert_eq!(found.values[59], [Some(1.0), Some(1.0), Some(1.0)]);
+        assert_eq!(found.heads, ["Mass", "Nodule", "Hernia", "sex", "view", "age"]);
+        assert_eq!(found.with_evidence(&films), [0, 3, 5]);
+        assert_eq!(found.values[3], [Some(1.0), None, Some(0.0), Some(1.0), None, Some(0.06)]);
+        assert_eq!(found.values[59], [Some(1.0), Some(1.0), Some(0.0), Some(1.0), None, Some(1.0)]);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -7,6 +7,7 @@
 
 use super::TrainError;
 use super::data::{Part, Record, Records};
+use super::origin::Origin;
 use super::random::Random;
 use crate::input::{Plane, enlarge, reduce};
 use crate::labels::Faults;
@@ -43,24 +44,24 @@ pub struct Films {
 }
 
 impl Films {
-    /// Reads every film of `records`.
+    /// Reads every film of `records`; one that is missing or cannot be decoded is added to the faults of its origin.
     ///
     /// # Errors
-    /// [`TrainError::Labels`] with every film that is missing or cannot be decoded.
+    /// [`TrainError`] where an archive cannot be read.
     pub fn load(
         records: &Records,
-        label_path: &Path,
-        train: &Path,
-        test: &Path,
+        origins: &[Origin],
         detail: usize,
         smaller: Smaller,
+        faults: &mut [Faults],
         mut seen: impl FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let mut faults = Faults::default();
         let mut wanted: BTreeMap<Source, HashMap<String, usize>> = BTreeMap::new();
         for (i, film) in records.films.iter().enumerate() {
-            let root = if film.part == Part::Test { test } else { train };
-            wanted.entry(Source::of(root, &film.file)).or_default().insert(film.file.clone(), i);
+            let origin = &origins[film.origin];
+            let root = if film.part == Part::Test { &origin.test_images } else { &origin.train_images };
+            let file = origin.plain(&film.file);
+            wanted.entry(Source::of(root, file)).or_default().insert(file.to_owned(), i);
         }
         let mut planes: Vec<Option<(Vec<u16>, Option<usize>)>> = vec![None; records.films.len()];
         let (mut too_small, mut count) = (0, 0);
@@ -75,13 +76,15 @@ impl Films {
                             planes[i] = Some((stored(&reduce(&film, detail)), side));
                         }
                     }
-                    Err(what) => faults.add(records.films[i].row, format!("{}: {what}", records.films[i].file)),
+                    Err(what) => {
+                        let film = &records.films[i];
+                        faults[film.origin].add(film.row, format!("{}: {what}", origins[film.origin].plain(&film.file)));
+                    }
                 }
                 count += 1;
                 seen(count);
             })?;
         }
-        faults.check(label_path.display())?;
         let kept = records.films.iter().zip(planes).filter_map(|(r, p)| Some((r.clone(), p?)));
         let (records, planes): (Vec<_>, Vec<_>) = kept.unzip();
         let (planes, small) = planes.into_iter().unzip();
@@ -135,7 +138,7 @@ impl Films {
 
     /// The records of the films that were kept, as a label file of their own.
     pub fn kept(&self, columns: &[Vec<String>]) -> Records {
-        Records { films: self.records.clone(), columns: columns.to_vec() }
+        Records { films: self.records.clone(), columns: columns.to_vec(), laterals: 0 }
     }
 }
 
@@ -222,8 +225,17 @@ mod tests {
     }
 
     fn record(row: usize, file: &str) -> Record {
-        let (patient, sex, view) = (String::new(), String::new(), String::new());
-        Record { row, file: file.to_owned(), patient, age: None, sex, view, part: Part::Train, truths: vec![Truth::Unknown] }
+        Record { row, file: file.to_owned(), truths: vec![Truth::Unknown], ..Record::default() }
+    }
+
+    fn load(records: &Records, root: &Path, smaller: Smaller) -> (Films, Vec<String>) {
+        let (name, labels) = (String::new(), root.join("labels.csv"));
+        let (train_images, test_images) = (root.to_owned(), root.to_owned());
+        let origin = Origin { name, labels, train_images, test_images, loss_weight: 1.0, sampling: 1.0 };
+        let mut faults = [Faults::default()];
+        let films = Films::load(records, &[origin], 48, smaller, &mut faults, |_| ()).unwrap();
+        let [faults] = faults;
+        (films, faults.lines)
     }
 
     #[test]
@@ -241,10 +253,11 @@ mod tests {
         archive.finish().unwrap();
 
         let films = vec![record(2, "packed/a.jpg"), record(3, "loose/b.jpg"), record(4, "loose/small.jpg")];
-        let mut records = Records { films, columns: vec![] };
-        let loaded = Films::load(&records, &root, &root, &root, 48, Smaller::LeaveOut, |_| ()).unwrap();
+        let mut records = Records { films, ..Records::default() };
+        let (loaded, faults) = load(&records, &root, Smaller::LeaveOut);
+        assert_eq!(faults, Vec::<String>::new());
         assert_eq!((loaded.records.len(), loaded.too_small), (2, 1));
-        let with_small = Films::load(&records, &root, &root, &root, 48, Smaller::Blur { share: 1.0 }, |_| ()).unwrap();
+        let (with_small, _) = load(&records, &root, Smaller::Blur { share: 1.0 });
         assert_eq!((with_small.records.len(), with_small.too_small, with_small.small()), (3, 0, 1));
         let mut random = Random::of(&[1]);
         assert_eq!(with_small.plane_to_learn(0, 48, &mut random), with_small.plane_as_small(0, 32, 48));
@@ -254,8 +267,10 @@ mod tests {
         assert!(plane.values.iter().zip(&exact.values).all(|(a, b)| (a - b).abs() < 1e-5));
 
         records.films.extend([record(5, "packed/none.jpg"), record(6, "loose/none.jpg")]);
-        let error =
-            Films::load(&records, &root, &root, &root, 48, Smaller::LeaveOut, |_| ()).map(|_| ()).unwrap_err().to_string();
+        let error = load(&records, &root, Smaller::LeaveOut).1.join(
+            "
+",
+        );
         assert!(error.contains("row 5: packed/none.jpg") && error.contains("row 6: loose/none.jpg"), "{error}");
         std::fs::remove_dir_all(root).unwrap();
     }

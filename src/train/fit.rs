@@ -8,10 +8,12 @@
 use super::TrainError;
 use super::batches::{Batch, Loader, Making, predict};
 use super::data::Part;
-use super::densenet::{DenseNet, Mode};
+use super::densenet::DenseNet;
+use super::init;
 use super::log::{Epoch, Figures, append};
-use super::optimiser::{AdamW, Step, loss};
-use super::random::Random;
+use super::optimiser::{Optimiser, Step};
+use super::order::order;
+use super::replicas::Replicas;
 use super::schedule::Options;
 use super::snapshot::{Progress, Snapshot, save};
 use super::study::Study;
@@ -19,8 +21,6 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
-/// Decoupled weight decay.
-const WEIGHT_DECAY: f64 = 0.05;
 /// Time between snapshots within an epoch.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(180);
 /// Gradients refused in a row after which the run stops.
@@ -41,7 +41,7 @@ pub trait Watch {
 pub fn fit(study: &Study, options: &Options, watch: &mut dyn Watch) -> Result<Progress, TrainError> {
     std::fs::create_dir_all(&study.config.snapshot_path).map_err(|e| TrainError::file(&study.config.snapshot_path, e))?;
     let mut run = Run::begin(study, options)?;
-    while run.spent() < 1.0 {
+    while run.spent() < 1.0 && !run.patience_is_over() {
         if run.epoch(watch)?.is_break() {
             break;
         }
@@ -52,12 +52,14 @@ pub fn fit(study: &Study, options: &Options, watch: &mut dyn Watch) -> Result<Pr
 struct Run<'a> {
     study: &'a Study,
     options: &'a Options,
-    net: DenseNet,
-    adam: AdamW,
+    replicas: Replicas,
+    adam: Optimiser,
     progress: Progress,
     train: Vec<usize>,
     val: Vec<usize>,
-    weights: Tensor,
+    positives: Tensor,
+    repeats: Vec<f32>,
+    order: Vec<usize>,
     best_auc: Option<f64>,
     started: Instant,
     seconds_before: f64,
@@ -68,32 +70,45 @@ impl<'a> Run<'a> {
         let folder = &study.config.snapshot_path;
         let latest = folder.join("latest.pt");
         let (net, progress, snapshot) = if latest.exists() {
-            let snapshot = Snapshot::load(&latest, options.device)?;
+            let snapshot = Snapshot::load(&latest, options.device())?;
             check_same_run(&snapshot.progress, study, options, &latest)?;
             (snapshot.net(), snapshot.progress.clone(), Some(snapshot))
         } else {
             let (net, progress) = fresh(study, options)?;
             (net, progress, None)
         };
-        let mut adam = AdamW::new(&net.params, &net.buffers, net.decays(), WEIGHT_DECAY);
+        let mut adam = Optimiser::new(&net.params, &net.buffers, net.decays(), options.habits);
         if let Some(snapshot) = &snapshot {
             snapshot.restore(&mut adam);
         }
         let best = folder.join("best.pt");
         let best_auc = if best.exists() { Snapshot::load(&best, Device::Cpu)?.progress.val_auc } else { None };
-        Ok(Self {
-            weights: Tensor::from_slice(&study.positive_weights()).to_device(options.device),
+        let mut run = Self {
+            positives: Tensor::from_slice(&study.positive_weights(options.imbalance)).to_device(options.device()),
+            repeats: study.repeats(options.imbalance),
+            order: vec![],
             train: study.films.of(Part::Train),
             val: study.films.of(Part::Val),
             seconds_before: progress.seconds,
             started: Instant::now(),
             study,
             options,
-            net,
+            replicas: Replicas::new(net, &options.devices),
             adam,
             progress,
             best_auc,
-        })
+        };
+        run.order = run.order_of_epoch();
+        Ok(run)
+    }
+
+    /// The films of the epoch under way; they follow from the seed and its number.
+    fn order_of_epoch(&self) -> Vec<usize> {
+        order(&self.train, &self.repeats, [self.progress.seed, self.progress.epoch as u64])
+    }
+
+    fn patience_is_over(&self) -> bool {
+        self.options.patience > 0 && self.progress.since_best >= self.options.patience
     }
 
     fn seconds(&self) -> f64 {
@@ -101,20 +116,20 @@ impl<'a> Run<'a> {
     }
 
     fn spent(&self) -> f64 {
-        self.options.spent(&self.progress, self.train.len(), self.seconds())
+        self.options.spent(&self.progress, self.order.len(), self.seconds())
     }
 
     /// One pass over the train films, or what the budget leaves of it; then val, log and snapshot.
     fn epoch(&mut self, watch: &mut dyn Watch) -> Result<ControlFlow<()>, TrainError> {
         let begun = Instant::now();
         let (options, name) = (self.options, [self.progress.seed, self.progress.epoch as u64]);
-        let (epoch, seen, films) = (self.progress.epoch, self.progress.films_seen, self.train.len());
+        let (epoch, seen, films) = (self.progress.epoch, self.progress.films_seen, self.order.len());
         let (started, seconds_before) = (self.started, self.seconds_before);
         let size = |seen: usize| {
             let seconds = seconds_before + started.elapsed().as_secs_f64();
             options.size_at(options.spent_at(epoch, seen as f64 / films.max(1) as f64, seconds))
         };
-        let order = Random::of(&name).permutation(films).into_iter().skip(seen).map(|i| self.train[i]).collect();
+        let order = self.order.iter().skip(seen).copied().collect();
         let making = Making { study: self.study, order, seen, batch: options.batch, name, flip: options.flip, size: &size };
         let (end, waiting) = std::thread::scope(|scope| {
             let mut loader = Loader::start(scope, &making, options.loaders);
@@ -181,40 +196,26 @@ impl<'a> Run<'a> {
 
     /// One step; the loss of the findings, without that of the auxiliary heads.
     fn step(&mut self, batch: &Batch, rate: f64) -> Result<(Step, f64), TrainError> {
-        let (n, side, device) = (batch.films as i64, batch.size as i64, self.options.device);
-        let (findings, heads) = (self.options.architecture.findings, self.net.architecture.findings);
-        let images = Tensor::from_slice(&batch.images).view([n, 1, side, side]).to_device(device);
-        let targets = Tensor::from_slice(&batch.targets).view([n, heads]).to_device(device);
-        let known = Tensor::from_slice(&batch.weights).view([n, heads]).to_device(device);
-        let logits = self.net.forward(&images, Mode::Train, self.options.precision)?.logits;
-        let of = |first, count, weights: &Tensor| {
-            let part = |t: &Tensor| t.narrow(1, first, count);
-            loss(&part(&logits), &part(&targets), &part(&known), weights)
-        };
-        let cost = of(0, findings, &self.weights);
-        if heads > findings {
-            let beside = of(findings, heads - findings, &self.weights.new_ones([heads - findings], (tch::Kind::Float, device)));
-            (&cost + beside * self.options.auxiliary_weight).f_backward()?;
-        } else {
-            cost.f_backward()?;
-        }
-        let mut gradient = self.net.take_gradient();
-        let mut params = self.net.params.shallow_clone();
-        let step = tch::no_grad(|| self.adam.step(&mut params, &self.net.buffers, &mut gradient, rate));
-        Ok((step, cost.double_value(&[])))
+        let (mut gradient, loss) = self.replicas.gradient(batch, &self.positives, self.options)?;
+        let net = self.replicas.first();
+        let mut params = net.params.shallow_clone();
+        let step = tch::no_grad(|| self.adam.step(&mut params, &net.buffers, &mut gradient, rate));
+        self.replicas.agree();
+        Ok((step, loss))
     }
 
     fn finish_epoch(&mut self, begun: Instant, waiting: f64, watch: &mut dyn Watch) -> Result<(), TrainError> {
         let (spent, train_loss) = (self.spent(), self.train_loss());
         let size = self.progress.size;
-        let net = DenseNet::of(self.net.architecture.clone(), self.adam.average.copy(), self.adam.average_buffers.copy());
-        let logits = predict(&net, self.study, &self.val, size, self.options.device, self.options.precision)?;
+        let net =
+            DenseNet::of(self.replicas.first().architecture.clone(), self.adam.average.copy(), self.adam.average_buffers.copy());
+        let logits = predict(&net, self.study, &self.val, size, self.options.device(), self.options.precision)?;
         let known = self.study.known(&self.val, &logits);
-        let figures = Figures::of(&self.probabilities(&known));
+        let figures = Figures::of(&self.study.probabilities(&known));
         self.progress.val_auc = Some(figures.mean_auc()).filter(|a| a.is_finite());
-        let (val_loss, mean_auc) = (self.val_loss(&known), figures.mean_auc());
+        let (val_loss, mean_auc) = (self.study.loss(&known), figures.mean_auc());
         let row = Epoch {
-            epoch: self.progress.epoch,
+            name: self.progress.epoch.to_string(),
             rate: self.options.rate_at(spent),
             train_loss,
             val_loss,
@@ -225,7 +226,7 @@ impl<'a> Run<'a> {
         watch.epoch(&format!(
             "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, \
              {size} px, {:.0} s, {:.0} % of them waiting for data, {:.0} % of the budget",
-            row.epoch,
+            row.name,
             row.figures.mean_f1(),
             row.seconds,
             100.0 * waiting,
@@ -234,35 +235,22 @@ impl<'a> Run<'a> {
         self.progress.epoch += 1;
         self.progress.films_seen = 0;
         self.progress.losses = (0.0, 0.0);
-        if size == self.options.size && self.progress.val_auc >= self.best_auc {
-            self.best_auc = self.progress.val_auc;
-            self.save("best.pt")?;
+        self.order = self.order_of_epoch();
+        if size == self.options.size {
+            self.progress.since_best = if self.progress.val_auc > self.best_auc { 0 } else { self.progress.since_best + 1 };
+            if self.progress.val_auc >= self.best_auc {
+                self.best_auc = self.progress.val_auc;
+                self.save("best.pt")?;
+            }
         }
         self.save("latest.pt")
-    }
-
-    /// Plain sigmoid of each logit; nothing for a finding that is not trained.
-    fn probabilities(&self, known: &[(Vec<f32>, Vec<bool>)]) -> Vec<(Vec<f32>, Vec<bool>)> {
-        let sigmoid = |scores: &[f32]| scores.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect();
-        let trained = known.iter().zip(&self.study.trained);
-        trained.map(|((s, t), trained)| if *trained { (sigmoid(s), t.clone()) } else { (vec![], vec![]) }).collect()
-    }
-
-    /// Mean unweighted cross-entropy of the trained findings.
-    fn val_loss(&self, known: &[(Vec<f32>, Vec<bool>)]) -> f64 {
-        let trained = known.iter().zip(&self.study.trained).filter(|(_, t)| **t).map(|(k, _)| k);
-        let (sum, count) = trained.flat_map(|(s, t)| s.iter().zip(t)).fold((0.0, 0.0), |(sum, count), (z, t)| {
-            let z = f64::from(if *t { *z } else { -*z });
-            (sum + (-z).max(0.0) + (-z.abs()).exp().ln_1p(), count + 1.0)
-        });
-        sum / count
     }
 
     fn save(&mut self, name: &str) -> Result<(), TrainError> {
         self.progress.seconds = self.seconds();
         self.progress.steps = self.adam.steps;
         self.progress.average_age = self.adam.age;
-        save(&self.study.config.snapshot_path.join(name), &self.progress, &self.net, &self.adam)
+        save(&self.study.config.snapshot_path.join(name), &self.progress, self.replicas.first(), &self.adam)
     }
 }
 
@@ -270,26 +258,11 @@ impl<'a> Run<'a> {
 fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), TrainError> {
     let start = Progress::begin(options.architecture.clone(), &study.set.name, options.seed, options.size_at(0.0));
     let mut start = Progress { auxiliary: study.targets.auxiliary.clone(), ..start };
-    let mut net = DenseNet::random(start.network(), options.device, options.seed);
+    let net = DenseNet::random(start.network(), options.device(), options.seed);
     if let Some(path) = &options.init {
-        let snapshot = Snapshot::load(path, options.device)?;
-        let trunk = snapshot.averaged();
-        let length = |net: &DenseNet| {
-            let head = net.architecture.findings * (net.architecture.feature_channels() + 1);
-            net.params.size1().map(|all| all - head)
-        };
-        let own = length(&net)?;
-        if own != length(&trunk)? || net.buffers.size() != trunk.buffers.size() {
-            return Err(TrainError::content(path, "the snapshot's network has another trunk"));
-        }
-        tch::no_grad(|| {
-            net.params.narrow(0, 0, own).copy_(&trunk.params.narrow(0, 0, own));
-            net.buffers.copy_(&trunk.buffers);
-        });
-        start.history = snapshot.progress.history.clone();
-        start.history.push(snapshot.progress.stage());
+        start.history = init::start_from(&net, path)?;
     }
-    let biases = Tensor::from_slice(&study.start_biases()).to_device(options.device);
+    let biases = Tensor::from_slice(&study.start_biases(options.imbalance)).to_device(options.device());
     tch::no_grad(|| net.get("classifier.bias").map(|b| b.shallow_clone().copy_(&biases)))?;
     Ok((net, start))
 }
@@ -316,6 +289,8 @@ fn check_same_run(progress: &Progress, study: &Study, options: &Options, path: &
 mod tests {
     use super::super::architecture::Architecture;
     use super::super::augment::Flip;
+    use super::super::objective::Imbalance;
+    use super::super::optimiser::{Habits, Rule};
     use super::super::smoke;
     use super::*;
     use std::path::Path;
@@ -351,24 +326,49 @@ mod tests {
         reader.records().map(|r| fields(r.unwrap())).collect()
     }
 
+    /// Runs that differ in what is done about rare findings, the rule of the optimiser and the number of replicas.
+    fn all_options() -> [Options; 3] {
+        let sgd = Habits { rule: Rule::Sgd { momentum: 0.9, nesterov: true }, ..Habits::default() };
+        [
+            options(),
+            Options { habits: sgd, imbalance: Imbalance::Focal { gamma: 2.0 }, accumulate: 2, patience: 9, ..options() },
+            Options { devices: vec![Device::Cpu; 2], imbalance: Imbalance::Sampled { most: 3.0 }, ..options() },
+        ]
+    }
+
+    #[test]
+    fn a_run_without_improvement_ends_when_its_patience_is_over() {
+        tch::set_num_threads(1);
+        let folder = std::env::temp_dir().join(format!("chexbox-patience-{}", std::process::id()));
+        let study = smoke::study(&folder, "patience", 2).unwrap();
+        let slow = Options { rate: 0.0, first_share: 0.0, epochs: Some(9), patience: 2, ..options() };
+        let end = fit(&study, &slow, &mut Until(usize::MAX)).unwrap();
+        assert!(end.epoch < 9 && end.since_best == 2, "{end:?}");
+        assert_eq!(fit(&study, &slow, &mut Until(usize::MAX)).unwrap().epoch, end.epoch, "started again, it stays ended");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
     #[test]
     fn a_run_that_was_broken_off_twice_gives_the_numbers_of_an_unbroken_one() {
         tch::set_num_threads(1);
-        let folder = std::env::temp_dir().join(format!("chexbox-resume-{}", std::process::id()));
-        let whole = smoke::study(&folder, "whole", 2).unwrap();
-        fit(&whole, &options(), &mut Until(usize::MAX)).unwrap();
-        let broken = smoke::study(&folder, "broken", 2).unwrap();
-        for (steps, epoch) in [(4, 0), (10, 1), (usize::MAX, 3)] {
-            let end = fit(&broken, &options(), &mut Until(steps)).unwrap();
-            assert_eq!(end.epoch, epoch);
+        for (i, options) in all_options().iter().enumerate() {
+            let folder = std::env::temp_dir().join(format!("chexbox-resume-{i}-{}", std::process::id()));
+            let whole = smoke::study(&folder, "whole", 2).unwrap();
+            fit(&whole, options, &mut Until(usize::MAX)).unwrap();
+            let broken = smoke::study(&folder, "broken", 2).unwrap();
+            for (steps, epoch) in [(4, 0), (10, 1), (usize::MAX, 3)] {
+                let end = fit(&broken, options, &mut Until(steps)).unwrap();
+                assert_eq!(end.epoch, epoch);
+            }
+            let [a, b] =
+                [&whole, &broken].map(|s| Snapshot::load(&s.config.snapshot_path.join("latest.pt"), Device::Cpu).unwrap());
+            assert_eq!((a.progress.steps, a.progress.films_total), (b.progress.steps, b.progress.films_total));
+            assert_eq!(a.net().params, b.net().params);
+            assert_eq!(a.net().buffers, b.net().buffers);
+            assert_eq!(a.averaged().params, b.averaged().params);
+            assert_eq!(log(&whole.config.snapshot_path), log(&broken.config.snapshot_path));
+            assert_eq!(log(&whole.config.snapshot_path).len(), 3);
+            std::fs::remove_dir_all(folder).unwrap();
         }
-        let [a, b] = [&whole, &broken].map(|s| Snapshot::load(&s.config.snapshot_path.join("latest.pt"), Device::Cpu).unwrap());
-        assert_eq!((a.progress.steps, a.progress.films_total), (b.progress.steps, b.progress.films_total));
-        assert_eq!(a.net().params, b.net().params);
-        assert_eq!(a.net().buffers, b.net().buffers);
-        assert_eq!(a.averaged().params, b.averaged().params);
-        assert_eq!(log(&whole.config.snapshot_path), log(&broken.config.snapshot_path));
-        assert_eq!(log(&whole.config.snapshot_path).len(), 3);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -15,24 +15,34 @@ pub mod bundle;
 pub mod card;
 pub mod data;
 pub mod densenet;
+pub mod ensemble;
 pub mod evaluate;
 pub mod films;
 pub mod fit;
 pub mod folds;
 pub mod gate;
+pub mod init;
 pub mod label_set;
 pub mod log;
+pub mod objective;
 pub mod onnx;
 pub mod optimiser;
+pub mod order;
+pub mod origin;
+mod pickle;
 pub mod probe;
+pub mod provenance;
 pub mod quantize;
 pub mod random;
+pub mod replicas;
 pub mod schedule;
 pub mod smoke;
 pub mod snapshot;
 pub mod soft;
+pub mod stratify;
 pub mod study;
 pub mod targets;
+pub mod torch_file;
 
 /// Why a training run stops.
 #[derive(Debug, thiserror::Error)]

@@ -10,10 +10,11 @@ use super::data::{Part, Record, Truth};
 use super::films::Films;
 use super::fit::{Watch, fit};
 use super::label_set::{LabelSet, PathConfig};
+use super::origin::Origin;
 use super::random::Random;
 use super::schedule::Options;
 use super::snapshot::Snapshot;
-use super::study::{POSITIVES_MIN, Study};
+use super::study::{POSITIVES_MIN, Parts, Study};
 use crate::input::Plane;
 use std::path::Path;
 use tch::Device;
@@ -97,9 +98,19 @@ pub(super) fn study(folder: &Path, name: &str, findings: usize) -> Result<Study,
     set.findings.truncate(findings);
     let columns = [vec!["var_0".to_owned()], vec!["var_1".to_owned()], vec![]];
     let films = Films::drawn((0..FILMS).map(|i| record(i, findings)).collect(), SIDE, draw);
-    let sex = |r: &Record| vec![Some(f32::from(u8::from(r.sex == "F")))];
-    let auxiliary = Auxiliary { heads: vec!["sex".into()], values: films.records.iter().map(sex).collect() };
-    Study::of(config, set, films, &columns[..findings], auxiliary, None)
+    let origin = Origin::own(&config);
+    let answers = |r: &Record| vec![Some(f32::from(u8::from(r.sex == "F")))];
+    let auxiliary = Auxiliary { heads: vec!["sex".into()], values: films.records.iter().map(answers).collect() };
+    Study::of(Parts {
+        config,
+        set,
+        films,
+        columns: columns[..findings].to_vec(),
+        origins: vec![origin],
+        auxiliary,
+        soft: None,
+        factors: vec![],
+    })
 }
 
 fn record(i: usize, findings: usize) -> Record {
@@ -111,6 +122,8 @@ fn record(i: usize, findings: usize) -> Record {
     let sex = ["M", "F"][i % 2].to_owned();
     Record {
         row: i + 2,
+        origin: 0,
+        fold: None,
         file: format!("{i}.png"),
         patient: i.to_string(),
         age: Some((i % 80) as f64),

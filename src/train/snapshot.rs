@@ -4,7 +4,7 @@
 use super::TrainError;
 use super::architecture::Architecture;
 use super::densenet::DenseNet;
-use super::optimiser::AdamW;
+use super::optimiser::Optimiser;
 use std::path::Path;
 use tch::{Device, Tensor};
 
@@ -39,6 +39,9 @@ pub struct Progress {
     /// Steps since the average began.
     #[serde(default)]
     pub average_age: i64,
+    /// Epochs at the final size since the best one.
+    #[serde(default)]
+    pub since_best: usize,
     /// Sum and number of the losses of this epoch so far.
     #[serde(default)]
     pub losses: (f64, f64),
@@ -55,7 +58,7 @@ pub struct Snapshot {
 ///
 /// # Errors
 /// [`TrainError`] where the file cannot be written.
-pub fn save(path: &Path, progress: &Progress, net: &DenseNet, adam: &AdamW) -> Result<(), TrainError> {
+pub fn save(path: &Path, progress: &Progress, net: &DenseNet, adam: &Optimiser) -> Result<(), TrainError> {
     let json = serde_json::to_vec(progress).map_err(|e| TrainError::content(path, e.to_string()))?;
     let named = [
         ("progress", Tensor::from_slice(&json)),
@@ -117,7 +120,7 @@ impl Snapshot {
     }
 
     /// Gives `adam` the state it had.
-    pub fn restore(&self, adam: &mut AdamW) {
+    pub fn restore(&self, adam: &mut Optimiser) {
         adam.first = self.of("first");
         adam.second = self.of("second");
         adam.average = self.of("average");
@@ -132,7 +135,7 @@ impl Progress {
     pub fn begin(architecture: Architecture, label_set: &str, seed: u64, size: usize) -> Self {
         let (label_set, history) = (label_set.to_owned(), vec![]);
         let (epoch, films_seen, films_total, steps, seconds, val_auc) = (0, 0, 0, 0, 0.0, None);
-        let (auxiliary, average_age, losses) = (vec![], 0, (0.0, 0.0));
+        let (auxiliary, average_age, since_best, losses) = (vec![], 0, 0, (0.0, 0.0));
         Self {
             architecture,
             label_set,
@@ -147,6 +150,7 @@ impl Progress {
             history,
             auxiliary,
             average_age,
+            since_best,
             losses,
         }
     }
@@ -174,6 +178,7 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use super::super::optimiser::Habits;
     use super::*;
 
     #[test]
@@ -182,7 +187,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("latest.pt");
         let net = DenseNet::random(Architecture::tiny(2), Device::Cpu, 1);
-        let mut adam = AdamW::new(&net.params, &net.buffers, net.decays(), 0.0);
+        let mut adam = Optimiser::new(&net.params, &net.buffers, net.decays(), Habits::default());
         let mut params = net.params.shallow_clone();
         tch::no_grad(|| adam.step(&mut params, &net.buffers, &mut net.params.ones_like(), 0.1));
         let progress = Progress { steps: 1, films_seen: 64, ..Progress::begin(Architecture::tiny(2), "drawn", 9, 64) };
@@ -191,7 +196,7 @@ mod tests {
         let back = Snapshot::load(&path, Device::Cpu).unwrap();
         assert_eq!(back.progress, progress);
         assert_eq!(back.net().params, net.params);
-        let mut other = AdamW::new(&net.params, &net.buffers, net.decays(), 0.0);
+        let mut other = Optimiser::new(&net.params, &net.buffers, net.decays(), Habits::default());
         back.restore(&mut other);
         assert_eq!((&other.first, &other.second, other.steps), (&adam.first, &adam.second, 1));
 

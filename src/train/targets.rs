@@ -5,7 +5,8 @@
 //! a of the loss of the soft one is the loss of the mixed target. Never: a weight where nothing is known.
 
 use super::auxiliary::Auxiliary;
-use super::data::{Record, Truth};
+use super::data::Record;
+use super::origin::Origin;
 use super::soft::Soft;
 
 /// Targets of one film.
@@ -15,6 +16,20 @@ pub struct Row {
     pub targets: Vec<f32>,
     /// [heads]: share of the loss that counts, 0 where nothing is known.
     pub weights: Vec<f32>,
+}
+
+/// What targets are made of.
+pub struct Evidence<'a> {
+    /// For each finding, whether it counts.
+    pub trained: &'a [bool],
+    /// Auxiliary answers, all heads.
+    pub auxiliary: &'a Auxiliary,
+    /// A teacher's probabilities and their share of the loss.
+    pub soft: Option<(&'a Soft, f32)>,
+    /// [films][findings]: how much a label counts by where it is from; empty where all count the same.
+    pub factors: &'a [Vec<f32>],
+    /// Sources of the films.
+    pub origins: &'a [Origin],
 }
 
 /// Targets of all films.
@@ -28,24 +43,32 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Targets of these films. `trained` [findings] says which findings count; `soft` comes with its share of the loss.
-    pub fn of(records: &[Record], trained: &[bool], auxiliary: Auxiliary, soft: Option<(&Soft, f32)>) -> Self {
-        let row = |(film, answers): (&Record, &Vec<Option<f32>>)| {
-            let hard = film.truths.iter().map(|t| match t {
-                Truth::Positive => Some(1.0),
-                Truth::Negative => Some(0.0),
-                Truth::Unknown => None,
+    /// Targets of these films.
+    pub fn of(records: &[Record], from: &Evidence) -> Self {
+        let kept = from.auxiliary.with_evidence(records);
+        let findings = from.trained.len();
+        let row = |(i, film): (usize, &Record)| {
+            let answers = kept.iter().map(|&h| from.auxiliary.values[i][h]);
+            let hard: Vec<Option<f32>> =
+                film.truths.iter().map(|t| t.known().map(|yes| f32::from(u8::from(yes)))).chain(answers).collect();
+            let all = from.soft.map(|(soft, _)| soft.of(&film.file));
+            let softened = |head: usize| {
+                let at = if head < findings { head } else { findings + kept[head - findings] };
+                all.as_ref().and_then(|all| all[at])
+            };
+            let share = from.soft.map_or(0.0, |(_, share)| share);
+            let mixed = hard.iter().enumerate().map(|(head, hard)| {
+                let counts = from.trained.get(head).copied().unwrap_or(true);
+                let (target, weight) = if counts { mix(*hard, softened(head), share) } else { (0.0, 0.0) };
+                let factor = from.factors.get(i).and_then(|f| f.get(head)).copied().unwrap_or(1.0);
+                (target, weight * factor * from.origins[film.origin].loss_weight)
             });
-            let hard: Vec<Option<f32>> = hard.chain(answers.iter().copied()).collect();
-            let (softened, share) = soft.map_or((vec![None; hard.len()], 0.0), |(soft, share)| (soft.of(&film.file), share));
-            let counts = trained.iter().copied().chain(answers.iter().map(|_| true));
-            let mixed = hard.iter().zip(softened).zip(counts).map(|((h, s), c)| if c { mix(*h, s, share) } else { (0.0, 0.0) });
             let (targets, weights) = mixed.unzip();
             Row { targets, weights }
         };
-        let films = records.iter().zip(&auxiliary.values).map(row).collect();
-        let softened = soft.map_or(0, |(soft, _)| records.iter().filter(|r| soft.has(&r.file)).count());
-        Self { auxiliary: auxiliary.heads, films, softened }
+        let films = records.iter().enumerate().map(row).collect();
+        let softened = from.soft.map_or(0, |(soft, _)| records.iter().filter(|r| soft.has(&r.file)).count());
+        Self { auxiliary: kept.iter().map(|&h| from.auxiliary.heads[h].clone()).collect(), films, softened }
     }
 
     /// Mean target of auxiliary head `head` over `films`, weights counted; a half where nothing is known.
@@ -70,7 +93,7 @@ fn mix(hard: Option<f32>, soft: Option<f32>, share: f32) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::optimiser::loss;
+    use crate::train::objective::{Imbalance, summed};
     use tch::{Kind, Tensor};
 
     #[test]
@@ -79,7 +102,10 @@ mod tests {
         let mixed: Vec<f32> = hard.iter().zip(soft).map(|(h, s)| mix(Some(*h), Some(s), share).0).collect();
         let logits = Tensor::from_slice2(&[[0.4_f32, -1.5]]);
         let (known, weights) = (Tensor::ones([1, 2], (Kind::Float, tch::Device::Cpu)), Tensor::from_slice(&[3.0_f32, 1.0]));
-        let of = |targets: &[f32]| loss(&logits, &Tensor::from_slice(targets).view([1, 2]), &known, &weights).double_value(&[]);
+        let of = |targets: &[f32]| {
+            let targets = Tensor::from_slice(targets).view([1, 2]);
+            summed(&logits, &targets, &known, &weights, Imbalance::Plain).double_value(&[])
+        };
         let apart = f64::from(1.0 - share) * of(&hard) + f64::from(share) * of(&soft);
         assert!((of(&mixed) - apart).abs() < 1e-6, "{} {apart}", of(&mixed));
     }
