@@ -97,3 +97,12 @@ pub const FILES_PER_RUN_MAX: usize = 1_000_000;
 
 /// Deepest folder that `read` descends into.
 pub const FOLDER_DEPTH_MAX: usize = 32;
+
+/// Largest label file, bytes: CheXpert's has 224,000 rows in 20 MB.
+pub const LABELS_BYTES_MAX: u64 = 512 << 20;
+
+/// Largest file of readings, bytes: a record of 25 findings has 5 KB, so this is 200,000 films.
+pub const READINGS_BYTES_MAX: u64 = 1 << 30;
+
+/// Most readers of one comparison.
+pub const READERS_MAX: usize = 64;

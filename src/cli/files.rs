@@ -59,6 +59,20 @@ fn walk(folder: &Path, above: &mut Vec<PathBuf>, films: &mut Films) -> Result<()
     Ok(())
 }
 
+/// Writes a file under a temporary name and renames it, so that it is whole or as it was.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), String> {
+    let name = path.file_name().ok_or_else(|| format!("{} names no file", path.display()))?;
+    let unfinished = path.with_file_name(format!(".{}.unfinished", name.to_string_lossy()));
+    let written = std::fs::write(&unfinished, content).and_then(|()| std::fs::rename(&unfinished, path));
+    written.map_err(|e| {
+        let _ = std::fs::remove_file(&unfinished);
+        format!("{} cannot be written: {e}", path.display())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

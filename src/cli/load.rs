@@ -1,8 +1,9 @@
 //! Which models a command line asks for: a name, `all`, or a folder with a bundle.
 
 use super::{Failure, WrongCommandLine};
+use chexbox::evaluation::ThresholdFile;
 use chexbox::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
-use chexbox::model::{Bundle, MANIFEST_FILE};
+use chexbox::model::{Bundle, MANIFEST_FILE, Manifest};
 use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
@@ -36,6 +37,21 @@ fn from_folder(folder: &Path) -> Result<Bundle, Failure> {
     let bundle =
         Bundle::checked(&manifest, |file| read_bounded(&at(file), MODEL_BYTES_MAX).map(Cow::Owned).map_err(|e| e.to_string()));
     bundle.map_err(|e| format!("{}: {e}", folder.display()).into())
+}
+
+/// The threshold file at `path`, which must be of one of the models in use.
+///
+/// # Errors
+/// A sentence that names the file, and both models where it was chosen for another.
+pub fn thresholds(path: &Path, models: &[&Manifest]) -> Result<ThresholdFile, Failure> {
+    let at = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let text = read_bounded(path, MANIFEST_BYTES_MAX).map_err(|e| at(&e))?;
+    let file = ThresholdFile::parse(&String::from_utf8(text).map_err(|e| at(&e))?).map_err(|e| at(&e))?;
+    let refused = models.iter().map(|m| file.check(m)).collect::<Result<Vec<()>, _>>();
+    match models.iter().any(|m| file.check(m).is_ok()) {
+        true => Ok(file),
+        false => Err(at(&refused.err().map(|e| e.to_string()).unwrap_or_default()).into()),
+    }
 }
 
 /// Reads a file of at most `limit` bytes.

@@ -1,8 +1,11 @@
 //! The verbs of the command line, one file each. Files, folders, the terminal and the clock are
 //! touched here; what a film says is decided in the library.
 
+mod compare;
+mod evaluate;
 mod files;
 mod in_order;
+mod labels;
 mod load;
 mod memory;
 mod models;
@@ -52,6 +55,12 @@ pub struct CommandLine {
 pub enum Verb {
     /// Read films: findings, heat maps, records / 读片
     Read(read::ReadArgs),
+    /// Evaluate a model on films whose labels are known, choose operating points / 评价模型，选定阈值
+    Evaluate(evaluate::EvaluateArgs),
+    /// Compare a model with readers on the same films / 与医生比较
+    Compare(compare::CompareArgs),
+    /// Merge label files / 合并标签文件
+    Labels(labels::LabelsArgs),
     /// List the models in this binary, their findings and operating points / 列出模型
     Models(models::ModelsArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
@@ -119,6 +128,9 @@ impl Verb {
     pub fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Read(args) => read::run(&args),
+            Self::Evaluate(args) => evaluate::run(&args),
+            Self::Compare(args) => compare::run(&args),
+            Self::Labels(args) => labels::run(&args),
             Self::Models(args) => models::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
             #[cfg(feature = "train")]

@@ -8,6 +8,7 @@ use super::memory::{Budget, Share};
 use super::output::{Format, NobodyReads, Outcome, Printer, Unread};
 use super::pictures::{self, PictureNames};
 use super::{Exit, Failure, WrongCommandLine, load};
+use chexbox::evaluation::ThresholdFile;
 use chexbox::findings::Thresholds;
 use chexbox::lang::Lang;
 use chexbox::limits::{DECODING_BYTES_MAX, FILE_BYTES};
@@ -37,6 +38,9 @@ pub struct ReadArgs {
     /// Operating point of a finding instead of the model's, for example pneumothorax=0.3; repeatable / 阈值
     #[arg(long, value_name = "FINDING=VALUE")]
     threshold: Vec<String>,
+    /// Operating points that chexbox evaluate --choose wrote for the model; repeatable with --model all / 阈值文件
+    #[arg(long, value_name = "FILE")]
+    thresholds: Vec<PathBuf>,
     /// Write one JSON record a line / 每行一条 JSON 记录
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -80,7 +84,7 @@ pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
     let pictures =
         args.heatmaps.as_deref().map(|folder| PictureNames::new(folder, sources.iter().map(Source::name))).transpose()?;
     let bench = Bench {
-        readers: readers(&args.model, &args.threshold)?,
+        readers: readers(&args.model, &args.threshold, &args.thresholds)?,
         lang,
         format,
         pictures,
@@ -116,11 +120,15 @@ fn sources(paths: &[PathBuf]) -> Result<(Vec<Source>, usize), Failure> {
     Ok((files.into_iter().map(Source::File).collect(), hidden))
 }
 
-fn readers(model: &str, thresholds: &[String]) -> Result<Vec<Reader>, Failure> {
+fn readers(model: &str, thresholds: &[String], files: &[PathBuf]) -> Result<Vec<Reader>, Failure> {
     let bundles = load::bundles(model)?;
     let manifests: Vec<&Manifest> = bundles.iter().map(|b| b.manifest()).collect();
     let thresholds = Thresholds::parse(thresholds, &manifests).map_err(|e| WrongCommandLine(e.to_string()))?;
-    let loaded = bundles.iter().map(|b| Ok(Reader { session: Session::load(b)?, thresholds: thresholds.clone() }));
+    let files: Vec<_> = files.iter().map(|f| load::thresholds(f, &manifests)).collect::<Result<_, _>>()?;
+    let loaded = bundles.iter().map(|b| {
+        let chosen = files.iter().filter(|f| f.check(b.manifest()).is_ok()).flat_map(ThresholdFile::points);
+        Ok(Reader { session: Session::load(b)?, thresholds: thresholds.clone().or(chosen) })
+    });
     loaded.collect()
 }
 
@@ -213,7 +221,7 @@ impl Bench {
     }
 }
 
-fn parse_lang(text: &str) -> Result<Lang, String> {
+pub(super) fn parse_lang(text: &str) -> Result<Lang, String> {
     let language = text.to_ascii_lowercase();
     match language.split(['_', '-', '.']).next() {
         Some("en") => Ok(Lang::En),
@@ -223,7 +231,7 @@ fn parse_lang(text: &str) -> Result<Lang, String> {
 }
 
 /// The language of the environment, by POSIX precedence.
-fn locale() -> Lang {
+pub(super) fn locale() -> Lang {
     let set = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
     Lang::of_locale(&set("LC_ALL").or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG")).unwrap_or_default())
 }

@@ -49,10 +49,12 @@ pub(super) struct Known<'a> {
     pub films: Vec<(&'a LabelledFilm, f32, bool)>,
 }
 
+/// A kind of group, and the value that puts a film into one.
+type Kind = (&'static str, fn(&LabelledFilm) -> String);
+
 /// The groups among `films`; none of a kind that the label file does not know.
 pub(super) fn groups(films: &[&LabelledFilm], findings: &[Known]) -> Vec<Group> {
-    let kinds: [(&'static str, fn(&LabelledFilm) -> String); 3] =
-        [("sex", |f| f.sex.clone()), ("age", age_band), ("view", |f| f.view.clone())];
+    let kinds: [Kind; 3] = [("sex", |f| f.sex.clone()), ("age", age_band), ("view", |f| f.view.clone())];
     let mut found = Vec::new();
     for (kind, value_of) in kinds {
         let mut values: BTreeSet<String> = films.iter().map(|f| value_of(f)).collect();

@@ -141,7 +141,8 @@ impl Readings {
         let names: BTreeMap<&str, (&str, &str)> = names.into_iter().map(|(id, en, zh)| (id, (en, zh))).collect();
         for head in &mut self.heads {
             if let Some((en, zh)) = names.get(head.id.as_str()) {
-                ((*en).clone_into(&mut head.en), (*zh).clone_into(&mut head.zh));
+                (*en).clone_into(&mut head.en);
+                (*zh).clone_into(&mut head.zh);
             }
         }
     }

@@ -80,9 +80,9 @@ pub enum ThresholdFileError {
     )]
     OtherModel {
         /// The model of the file.
-        chosen: ModelName,
+        chosen: Box<ModelName>,
         /// The model in use.
-        used: ModelName,
+        used: Box<ModelName>,
     },
     /// The same weights under another calibration, or a finding that the model does not have.
     #[error(
@@ -172,7 +172,7 @@ impl ThresholdFile {
         if self.model.sha256 == manifest.file.sha256 {
             return Ok(());
         }
-        Err(ThresholdFileError::OtherModel { chosen: self.model.clone(), used: ModelName::of(manifest) })
+        Err(ThresholdFileError::OtherModel { chosen: Box::new(self.model.clone()), used: Box::new(ModelName::of(manifest)) })
     }
 
     /// Finding and threshold of each.

@@ -6,22 +6,10 @@
 //! values. Never: a value that is lost, a row that is dropped; agreement is counted before anything is replaced.
 
 use super::faults::Faults;
-use super::header::{file_column, is_descriptor};
 use super::path::{FilmIndex, Found};
+use super::table::{SOURCE_SUFFIX, Table, said};
 use crate::stats::Agreement;
 use std::collections::BTreeMap;
-
-/// What follows a label column's name in the name of its source column.
-pub const SOURCE_SUFFIX: &str = "@source";
-
-/// A CSV in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
-    /// Names of the columns.
-    pub columns: Vec<String>,
-    /// Rows, each with as many cells as there are columns.
-    pub rows: Vec<Vec<String>>,
-}
 
 /// A label file and the name of its source.
 #[derive(Clone, Copy, Debug)]
@@ -75,81 +63,6 @@ pub struct Merged {
     pub matched: usize,
 }
 
-impl Table {
-    /// Reads a CSV; rows of another length than the header are faults.
-    ///
-    /// # Errors
-    /// A sentence, where there is no header.
-    pub fn parse(source: impl std::io::Read, faults: &mut Faults) -> Result<Self, String> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
-        let columns: Vec<String> = reader.headers().map_err(|e| e.to_string())?.iter().map(|n| n.trim().to_owned()).collect();
-        if columns.iter().all(String::is_empty) {
-            return Err("has no header".to_owned());
-        }
-        for (i, name) in columns.iter().enumerate() {
-            if columns.iter().position(|n| n == name) != Some(i) {
-                faults.add(1, format!("the column {name:?} stands twice"));
-            }
-        }
-        let mut rows = Vec::new();
-        for (i, line) in reader.records().enumerate() {
-            match line {
-                Err(e) => faults.add(i + 2, e),
-                Ok(line) if line.len() != columns.len() => {
-                    faults.add(i + 2, format!("has {} fields, the header has {}", line.len(), columns.len()));
-                }
-                Ok(line) => rows.push(line.iter().map(str::to_owned).collect()),
-            }
-        }
-        Ok(Self { columns, rows })
-    }
-
-    /// The table as CSV.
-    ///
-    /// # Errors
-    /// What the csv package says; writing to memory gives no cause for it.
-    pub fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(&self.columns)?;
-        for row in &self.rows {
-            writer.write_record(row)?;
-        }
-        writer.into_inner().map_err(|e| csv::Error::from(std::io::Error::from(e.error().kind())))
-    }
-
-    fn at(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|c| c == name)
-    }
-
-    fn key(&self, by: Option<&str>) -> Result<usize, String> {
-        match by {
-            Some(name) => self.at(name).ok_or_else(|| format!("has no column {name}, it has {}", self.columns.join(", "))),
-            None => file_column(&csv::StringRecord::from(self.columns.clone()))
-                .ok_or_else(|| "has none of the columns file, image and Path; --by COLUMN names another".to_owned()),
-        }
-    }
-
-    /// Columns that hold labels: no descriptor, no box list, nothing but 0, 1, -1 and blanks in them, and not all blank.
-    fn labels(&self, key: usize) -> Vec<usize> {
-        let is_label = |c: usize| {
-            let mut cells = self.rows.iter().map(|r| r[c].trim()).filter(|v| !v.is_empty()).peekable();
-            cells.peek().is_some() && cells.all(|v| said(v).is_some())
-        };
-        let named = |c: usize| c != key && !is_descriptor(&self.columns[c]) && !self.columns[c].ends_with(SOURCE_SUFFIX);
-        (0..self.columns.len()).filter(|&c| named(c) && is_label(c)).collect()
-    }
-}
-
-/// What a cell says: `Some(None)` is uncertain, `None` no label at all.
-fn said(cell: &str) -> Option<Option<bool>> {
-    match cell.trim() {
-        "1" | "1.0" => Some(Some(true)),
-        "0" | "0.0" => Some(Some(false)),
-        "-1" | "-1.0" => Some(None),
-        _ => None,
-    }
-}
-
 /// Merges `above` over `base`, joined by the film or by the column `by`.
 ///
 /// # Errors
@@ -157,10 +70,13 @@ fn said(cell: &str) -> Option<Option<bool>> {
 pub fn merge(base: Source, above: Source, by: Option<&str>, faults: [&mut Faults; 2]) -> Result<Merged, String> {
     let key = base.table.key(by).map_err(|e| format!("--base {e}"))?;
     let above_key = above.table.key(by).map_err(|e| format!("--override {e}"))?;
-    let (base_labels, above_labels) = (base.table.labels(key), labels_of_override(above.table, above_key, faults[1])?);
-    unique(above.table, above_key, faults[1]);
+    let (base_labels, above_labels) = (base.table.labels(key), above.table.labels_or_faults(above_key, faults[1]));
+    if above_labels.is_empty() {
+        return Err("--override has no column with labels: 0, 1, -1 and blanks".to_owned());
+    }
+    above.table.unique(above_key, faults[1]);
     if by.is_none() {
-        unique(base.table, key, faults[0]);
+        base.table.unique(key, faults[0]);
     }
     let mut merged = Merger::new(base, key, &base_labels, above, above_key, &above_labels);
     let match_rows = rows_of(base.table, key, above.table, above_key, by, faults[1]);
@@ -173,36 +89,6 @@ pub fn merge(base: Source, above: Source, by: Option<&str>, faults: [&mut Faults
         }
     }
     Ok(merged.done)
-}
-
-/// The label columns of the override; a column that has labels and something else is a fault, not a descriptor.
-fn labels_of_override(table: &Table, key: usize, faults: &mut Faults) -> Result<Vec<usize>, String> {
-    let labels = table.labels(key);
-    for c in (0..table.columns.len()).filter(|c| *c != key && !labels.contains(c) && !is_descriptor(&table.columns[*c])) {
-        let is_said = |r: &Vec<String>| said(&r[c]).is_some();
-        let mostly = table.rows.iter().filter(|r| is_said(r)).count() * 2 > table.rows.len();
-        for (i, row) in table.rows.iter().enumerate().filter(|(_, r)| mostly && !is_said(r) && !r[c].trim().is_empty()) {
-            faults.add(i + 2, format!("{} is {}, allowed are 0, 1, -1 and blank", table.columns[c], row[c]));
-        }
-    }
-    if labels.is_empty() {
-        return Err("--override has no column with labels: 0, 1, -1 and blanks".to_owned());
-    }
-    Ok(labels)
-}
-
-fn unique(table: &Table, key: usize, faults: &mut Faults) {
-    let mut seen = BTreeMap::new();
-    for (i, row) in table.rows.iter().enumerate() {
-        match row[key].trim() {
-            "" => faults.add(i + 2, format!("{} is blank", table.columns[key])),
-            name => {
-                if let Some(first) = seen.insert(name, i + 2) {
-                    faults.add(i + 2, format!("{name} stands in row {first} already"));
-                }
-            }
-        }
-    }
 }
 
 /// For each row of the override, the rows of the base it speaks of: one film, or all that share the value of `by`.

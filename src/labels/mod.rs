@@ -11,6 +11,7 @@ mod header;
 pub mod merge;
 pub mod path;
 mod set;
+mod table;
 mod uncertain;
 
 pub(crate) use header::file_column;
@@ -19,6 +20,7 @@ pub use boxes::{BoxColumn, FindingBox};
 pub use faults::{FaultList, Faults};
 pub use film::{AGE_MAX, LabelFile, LabelledFilm, Only, Request, read};
 pub use set::{Label, LabelSet, LabelSetError};
+pub use table::{SOURCE_SUFFIX, Table};
 pub use uncertain::{Uncertain, UncertainPolicies, UncertainPolicyError};
 
 /// What a label file says about one finding of one film.

@@ -79,7 +79,7 @@ fn model_cells(manifest: Option<&Manifest>) -> [Cow<'_, str>; 3] {
 }
 
 /// A text as a cell that no spreadsheet takes for a formula.
-fn guarded(text: &str) -> Cow<'_, str> {
+pub(super) fn guarded(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 

@@ -7,12 +7,16 @@
 
 mod canvas;
 mod colour;
+pub mod comparison;
 pub mod csv;
 mod display;
+pub mod evaluation;
 mod heat_layer;
 mod lettering;
 mod overlay;
+pub mod page;
 mod panel;
+pub mod plot;
 pub mod record;
 mod sheet;
 pub mod table;
@@ -20,6 +24,7 @@ pub mod words;
 
 pub use canvas::PictureError;
 pub use display::Display;
+pub use evaluation::aligned;
 pub use overlay::overlay;
 pub use sheet::{Tile, sheet, shown};
 

@@ -157,8 +157,13 @@ fn wrapped(title: &str, names: &[&str], lang: Lang) -> String {
     out
 }
 
+/// The text followed by blanks up to `width` columns of a terminal.
+pub(super) fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
 /// The text with everything that could steer a terminal or turn its reading direction made visible.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let steers =
         |c: char| c.width().is_none() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()

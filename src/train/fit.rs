@@ -2,7 +2,7 @@
 //!
 //! In: a [`Study`] and [`Options`]. Out: snapshots in the config's `snapshot_path` (`latest.pt`, where a run
 //! started again goes on; `best.pt`, the averaged weights with the highest mean AUC on val at the
-//! final size) and `log.csv`. The schedule (small films first, warm-up, cosine) runs on the share of the
+//! final size), `log.csv` and at the end `page.html`. The schedule (small films first, warm-up, cosine) runs on the share of the
 //! budget that is spent, in epochs or in minutes, whichever is further.
 
 use super::TrainError;
@@ -13,6 +13,7 @@ use super::init;
 use super::log::{Epoch, Figures, append};
 use super::optimiser::{Optimiser, Step};
 use super::order::order;
+use super::page;
 use super::replicas::Replicas;
 use super::schedule::Options;
 use super::snapshot::{Progress, Snapshot, save};
@@ -46,6 +47,9 @@ pub fn fit(study: &Study, options: &Options, watch: &mut dyn Watch) -> Result<Pr
             break;
         }
     }
+    if !run.on_val.is_empty() {
+        page::write(study, &run.progress.stage(), &run.on_val)?;
+    }
     Ok(run.progress)
 }
 
@@ -61,6 +65,8 @@ struct Run<'a> {
     repeats: Vec<f32>,
     order: Vec<usize>,
     best_auc: Option<f64>,
+    /// Probabilities and truths on val of the last epoch; empty before it.
+    on_val: Vec<(Vec<f32>, Vec<bool>)>,
     started: Instant,
     seconds_before: f64,
 }
@@ -97,6 +103,7 @@ impl<'a> Run<'a> {
             adam,
             progress,
             best_auc,
+            on_val: vec![],
         };
         run.order = run.order_of_epoch();
         Ok(run)
@@ -211,7 +218,8 @@ impl<'a> Run<'a> {
             DenseNet::of(self.replicas.first().architecture.clone(), self.adam.average.copy(), self.adam.average_buffers.copy());
         let logits = predict(&net, self.study, &self.val, size, self.options.device(), self.options.precision)?;
         let known = self.study.known(&self.val, &logits);
-        let figures = Figures::of(&self.study.probabilities(&known));
+        self.on_val = self.study.probabilities(&known);
+        let figures = Figures::of(&self.on_val);
         self.progress.val_auc = Some(figures.mean_auc()).filter(|a| a.is_finite());
         let (val_loss, mean_auc) = (self.study.loss(&known), figures.mean_auc());
         let row = Epoch {
@@ -368,6 +376,8 @@ mod tests {
             assert_eq!(a.averaged().params, b.averaged().params);
             assert_eq!(log(&whole.config.snapshot_path), log(&broken.config.snapshot_path));
             assert_eq!(log(&whole.config.snapshot_path).len(), 3);
+            let page = std::fs::read_to_string(whole.config.snapshot_path.join("page.html")).unwrap();
+            assert!(page.contains("ROC, AUC") && !page.contains("http") && !page.contains("<script"));
             std::fs::remove_dir_all(folder).unwrap();
         }
     }

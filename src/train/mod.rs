@@ -29,6 +29,7 @@ pub mod onnx;
 pub mod optimiser;
 pub mod order;
 pub mod origin;
+pub mod page;
 mod pickle;
 pub mod probe;
 pub mod provenance;

@@ -5,7 +5,7 @@
 //! without a source, counts 1. Never: a label changed.
 
 use super::TrainError;
-use crate::labels::merge::SOURCE_SUFFIX;
+use crate::labels::SOURCE_SUFFIX;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 

@@ -1,11 +1,14 @@
 //! The promises of chexbox, a module each. One binary, so that linking happens once.
 
 mod allocation;
+mod comparison;
 mod data;
 mod decoding;
 mod dicom_file;
+mod evaluation;
 mod hostile;
 mod intended_use;
+mod labels;
 mod layers;
 mod memory;
 mod models;
@@ -16,3 +19,4 @@ mod reading;
 mod real;
 mod run;
 mod statistics;
+mod synthetic;
