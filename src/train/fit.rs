@@ -377,7 +377,9 @@ mod tests {
             assert_eq!(log(&whole.config.snapshot_path), log(&broken.config.snapshot_path));
             assert_eq!(log(&whole.config.snapshot_path).len(), 3);
             let page = std::fs::read_to_string(whole.config.snapshot_path.join("page.html")).unwrap();
-            assert!(page.contains("ROC, AUC") && !page.contains("http") && !page.contains("<script"));
+            assert!(
+                page.contains("ROC, AUC") && !page.contains("http://") && !page.contains("https://") && !page.contains("<script")
+            );
             std::fs::remove_dir_all(folder).unwrap();
         }
     }

@@ -1,11 +1,12 @@
 //! Training (feature `train`): a label file and a folder of films go in, a bundle that the program
 //! reads comes out. The appliance never contains this module.
 //!
-//! The line, a file each: [`label_set`] and [`data`] (what is learnt from), [`films`] (pixels, by the
-//! same chain as inference), [`folds`] (the parts on disk), [`study`] (all of it, checked), [`augment`] and
-//! [`batches`], [`architecture`] and [`densenet`], [`schedule`], [`optimiser`], [`fit`] (the loop), [`snapshot`],
-//! [`log`]; then [`evaluate`], [`onnx`], [`quantize`], [`probe`], [`card`] and [`bundle`]. [`smoke`] runs all of
-//! them in seconds.
+//! The line, a file each: [`label_set`], [`origin`] and [`data`] (what is learnt from), [`films`] (pixels, by the same chain as
+//! inference), [`folds`] and [`stratify`] (the parts on disk), [`auxiliary`], [`soft`], [`provenance`] and [`targets`] (what each
+//! head shall say), [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`architecture`] and [`densenet`],
+//! [`init`] and [`torch_file`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, [`fit`] (the
+//! loop), [`snapshot`], [`log`], [`page`]; [`ensemble`] of folds; then [`evaluate`], [`onnx`], [`quantize`], [`probe`], [`card`]
+//! and [`bundle`]. [`smoke`] runs the line in seconds.
 
 pub mod architecture;
 pub mod augment;

@@ -145,7 +145,10 @@ impl<'a> Machine<'a> {
             b'.' => return self.pop().map(Some),
             0x80 => return self.take(1).map(|_| None),
             0x95 => return self.take(8).map(|_| None),
-            b'(' => return Ok(self.marks.push(self.stack.len())).map(|()| None),
+            b'(' => {
+                self.marks.push(self.stack.len());
+                return Ok(None);
+            }
             b'0' => return self.pop().map(|_| None),
             b'q' => return self.number(1).and_then(|at| self.keep(at)).map(|()| None),
             b'r' => return self.number(4).and_then(|at| self.keep(at)).map(|()| None),

@@ -128,13 +128,13 @@ enum Averaged {
 ///
 /// # Errors
 /// A sentence for people.
-pub fn run(args: TrainArgs) -> Result<(), String> {
+pub fn run(args: &TrainArgs) -> Result<(), String> {
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads.max(1));
     }
     match &args.step {
         Some(TrainStep::Export(export)) => run_export(export),
-        None => args.smoke.as_deref().map_or_else(|| train(&args), |folder| run_smoke(folder).map_err(|e| e.to_string())),
+        None => args.smoke.as_deref().map_or_else(|| train(args), |folder| run_smoke(folder).map_err(|e| e.to_string())),
     }
 }
 
