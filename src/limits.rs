@@ -62,8 +62,14 @@ pub const PNG_CHUNKS_MAX: usize = 100_000;
 /// Largest model file that is opened, bytes: DenseNet201 in f32 is 80 MB.
 pub const MODEL_BYTES_MAX: u64 = 256 << 20;
 
+/// Largest file of weights that training starts from, bytes: DenseNet201 with its optimiser is 250 MB.
+pub const WEIGHTS_BYTES_MAX: u64 = 1 << 30;
+
 /// Largest manifest, bytes.
 pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+/// Most folds that films are split into.
+pub const FOLDS_MAX: usize = 20;
 
 /// Most findings of a label set.
 pub const FINDINGS_MAX: usize = 256;

@@ -83,7 +83,10 @@ pub enum Verb {
     TestFilm(test_film::TestFilmArgs),
     /// Train models from label and image folders with libtorch / 训练模型
     #[cfg(feature = "train")]
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
+    /// Split the films of a config into k folds / 划分交叉验证折
+    #[cfg(feature = "train")]
+    Folds(train::FoldsArgs),
 }
 
 /// What the user wrote cannot be meant; clap cannot know.
@@ -158,7 +161,9 @@ impl Verb {
             Self::Model(args) => model::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
             #[cfg(feature = "train")]
-            Self::Train(args) => train::run(args).map(|()| Exit::Done).map_err(Into::into),
+            Self::Train(args) => train::run(&args).map(|()| Exit::Done).map_err(Into::into),
+            #[cfg(feature = "train")]
+            Self::Folds(args) => train::run_folds(&args).map(|()| Exit::Done).map_err(Into::into),
         }
     }
 }

@@ -14,6 +14,8 @@ mod set;
 mod table;
 mod uncertain;
 
+pub(crate) use header::file_column;
+
 pub use boxes::{BoxColumn, FindingBox};
 pub use faults::{FaultList, Faults};
 pub use film::{AGE_MAX, LabelFile, LabelledFilm, Only, Request, read};

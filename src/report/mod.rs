@@ -16,7 +16,7 @@ mod lettering;
 mod overlay;
 pub mod page;
 mod panel;
-mod plot;
+pub mod plot;
 pub mod record;
 mod sheet;
 pub mod table;

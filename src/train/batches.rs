@@ -1,19 +1,21 @@
-//! Films as the numbers a network takes: varied batches for training, made ahead on a thread of their
+//! Films as the numbers a network takes: varied batches for training, made ahead on threads of their
 //! own, and plain ones for evaluation.
 
 use super::TrainError;
-use super::augment::vary;
-use super::data::Truth;
+use super::augment::{Flip, vary};
 use super::densenet::{DenseNet, Mode, Precision};
 use super::random::Random;
 use super::study::Study;
 use crate::input::normalise;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
 /// Films of one batch of an evaluation.
 const EVALUATION_BATCH: usize = 32;
+/// Batches that each thread makes ahead.
+const AHEAD: usize = 3;
 
 /// A batch as numbers.
 pub(super) struct Batch {
@@ -23,42 +25,96 @@ pub(super) struct Batch {
     pub films: usize,
     /// [films, side, side], normalised.
     pub images: Vec<f32>,
-    /// [films, findings]: 1 where positive.
+    /// [films, heads]: what each head shall say.
     pub targets: Vec<f32>,
-    /// [films, findings]: 1 where the loss counts.
-    pub known: Vec<f32>,
+    /// [films, heads]: how much of the loss counts.
+    pub weights: Vec<f32>,
 }
 
-/// Makes the batches of an epoch until they are all made or nobody takes them. A last batch of one film is
-/// left out: it has no statistics.
-pub(super) fn make_batches(
-    study: &Study,
-    order: &[usize],
-    batch: usize,
-    name: [u64; 2],
-    size: &AtomicUsize,
-    to: SyncSender<Batch>,
-) {
-    for films in order.chunks(batch).filter(|c| c.len() > 1) {
-        let size = size.load(Ordering::Relaxed);
-        let spec = study.input(size);
-        let mut made = Batch { size, films: films.len(), images: vec![], targets: vec![], known: vec![] };
-        for &i in films {
-            let mut random = Random::of(&[name[0], name[1], i as u64]);
-            let plane = normalise(vary(&study.films.plane(i, size), &mut random), &spec);
-            made.images.extend_from_slice(&plane.values);
-            for (truth, trained) in study.films.records[i].truths.iter().zip(&study.trained) {
-                made.targets.push(f32::from(u8::from(*truth == Truth::Positive)));
-                made.known.push(f32::from(u8::from(*trained && *truth != Truth::Unknown)));
-            }
+/// The batches of an epoch, or of what is left of one.
+pub(super) struct Making<'a> {
+    pub study: &'a Study,
+    /// Films still to be seen, in order.
+    pub order: Vec<usize>,
+    /// Films of the epoch that were seen before.
+    pub seen: usize,
+    /// Films of a batch.
+    pub batch: usize,
+    /// Seed and epoch.
+    pub name: [u64; 2],
+    pub flip: Flip,
+    /// Side of the films of the batch before which so many films of the epoch are seen.
+    pub size: &'a (dyn Fn(usize) -> usize + Sync),
+}
+
+impl Making<'_> {
+    /// The batch `n` of those left. The streams of random numbers are named by place in the epoch, so a batch is the same
+    /// whichever thread makes it and whenever the run was started.
+    fn batch(&self, n: usize, films: &[usize]) -> Batch {
+        let first = self.seen + n * self.batch;
+        let size = (self.size)(first);
+        let spec = self.study.input(size);
+        let mut made = Batch { size, films: films.len(), images: vec![], targets: vec![], weights: vec![] };
+        for (k, &i) in films.iter().enumerate() {
+            let mut random = Random::of(&[self.name[0], self.name[1], (first + k) as u64]);
+            let plane = self.study.films.plane_to_learn(i, size, &mut random);
+            made.images.extend_from_slice(&normalise(vary(&plane, self.flip, &mut random), &spec).values);
+            made.targets.extend_from_slice(&self.study.targets.films[i].targets);
+            made.weights.extend_from_slice(&self.study.targets.films[i].weights);
         }
-        if to.send(made).is_err() {
-            return;
+        made
+    }
+
+    /// Makes every `of`-th batch from `thread` on until they are all made or nobody takes them. A last batch of one film
+    /// is left out: it has no statistics.
+    fn run(&self, thread: usize, of: usize, to: &SyncSender<Batch>) {
+        for (n, films) in self.order.chunks(self.batch).enumerate().skip(thread).step_by(of) {
+            if films.len() < 2 || to.send(self.batch(n, films)).is_err() {
+                return;
+            }
         }
     }
 }
 
-/// Logits of these films without variation, [films][findings].
+/// Batches in order, made by several threads, and the time that was spent waiting for them.
+pub(super) struct Loader {
+    from: Vec<Receiver<Batch>>,
+    next: usize,
+    begun: Instant,
+    waited: Duration,
+}
+
+impl Loader {
+    /// Starts `threads` threads in `scope`.
+    pub fn start<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, making: &'env Making<'env>, threads: usize) -> Self {
+        let threads = threads.max(1);
+        let start = |thread| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            scope.spawn(move || making.run(thread, threads, &sender));
+            receiver
+        };
+        Self { from: (0..threads).map(start).collect(), next: 0, begun: Instant::now(), waited: Duration::ZERO }
+    }
+
+    /// The next batch; `None` after the last.
+    pub fn next(&mut self) -> Option<Batch> {
+        let asked = Instant::now();
+        let batch = self.from[self.next % self.from.len()].recv().ok();
+        // The first batch has nothing to be made beside.
+        if self.next > 0 {
+            self.waited += asked.elapsed();
+        }
+        self.next += 1;
+        batch
+    }
+
+    /// Share of the time that was spent waiting for data, 0 to 1.
+    pub fn waiting(&self) -> f64 {
+        self.waited.as_secs_f64() / self.begun.elapsed().as_secs_f64().max(1e-9)
+    }
+}
+
+/// Logits of these films without variation, [films][heads].
 ///
 /// # Errors
 /// [`TrainError::Torch`] where libtorch fails.

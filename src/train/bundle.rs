@@ -18,7 +18,7 @@ use tch::Tensor;
 use tract_onnx::pb::ModelProto;
 
 /// Youngest patient of the intended use, years: the public films of children are few.
-const MINIMUM_AGE_YEARS: u32 = 16;
+pub(super) const MINIMUM_AGE_YEARS: u32 = 16;
 /// Mean AUC on val that quantization may cost.
 const AUC_LOSS_MAX: f64 = 0.002;
 

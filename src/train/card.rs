@@ -79,13 +79,15 @@ fn data(study: &Study, exported: &Exported) -> String {
     }
     let detail = study.films.detail;
     text += &format!(
-        "\nFilms of patients under {youngest}, for whom the model is not meant, and films without an age take part like all others: \
-         in weights, calibration and figures.\n\n\
+        "\n{} films of patients under {} were left out; those of patients under {youngest}, for whom the model is not meant, and those \
+         without an age that the table counts take part like all others: in weights, calibration and figures.\n\n\
          No patient is in two parts; a patient's part follows from a hash of the patient's number, so it is the same in every \
          label set and stage of training. {} films stored smaller than \
          {detail} px were left out, so that sharpness does not tell where a film came from. Every film is reduced to \
          {detail} x {detail} px by area averaging before anything else, in training as in use.\n\n\
          Films and labels: {}\n",
+        study.too_young,
+        study.minimum_age,
         study.films.too_small,
         study.set.source.as_deref().map_or("the label set names no source.", str::trim)
     );

@@ -1,14 +1,14 @@
 //! The label file of a run: which film, whose, with which findings, in which part.
 //!
-//! In: a label file as [`crate::labels`] reads it; `patient` must stand in it, `split` (train, val, test) is used where it
-//! does. Out: [`Records`], every film in one part and no patient in two. Never: a run on a file with faults; all of them
-//! are reported at once.
+//! In: label files as [`crate::labels`] reads them; `patient` must stand in them (or in the path, as in CheXpert's), `split`
+//! (train, val, test) is used where it does. Out: [`Records`], every film in one part and no patient in two; laterals are
+//! left out and counted. Never: a run on a file with faults; all of them are reported at once.
 
 use super::TrainError;
-use crate::labels::{self, Faults, LabelSet, LabelledFilm, Request};
+use super::origin::Origin;
+use crate::labels::{self, Faults, LabelSet, LabelledFilm, Request, UncertainPolicies};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 pub use crate::labels::Truth;
 
@@ -20,9 +20,10 @@ const TEST_ONE_IN: u64 = 7;
 const VAL_ONE_IN: u64 = 8;
 
 /// What a film is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// Weights are learnt from it.
+    #[default]
     Train,
     /// Thresholds, calibration and stopping are chosen on it.
     Val,
@@ -43,11 +44,13 @@ impl Part {
 }
 
 /// One film of the label file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Record {
+    /// Position of its source among the [`Origin`]s.
+    pub origin: usize,
     /// Row of the label file, the header being row 1.
     pub row: usize,
-    /// Path below the image folder.
+    /// Path below the image folder, as [`Origin::qualify`] writes it.
     pub file: String,
     /// Patient.
     pub patient: String,
@@ -59,36 +62,57 @@ pub struct Record {
     pub view: String,
     /// Part.
     pub part: Part,
+    /// Fold, where the films are split into folds and this one is not of the test part.
+    pub fold: Option<usize>,
     /// [findings].
     pub truths: Vec<Truth>,
 }
 
-/// The films of a label file.
-#[derive(Clone, Debug)]
+/// The films of the label files.
+#[derive(Clone, Debug, Default)]
 pub struct Records {
-    /// Films in the order of the file.
+    /// Films in the order of the files.
     pub films: Vec<Record>,
-    /// Name of each finding's columns; empty where the file has none.
+    /// Name of each finding's columns; empty where no file has any.
     pub columns: Vec<Vec<String>>,
+    /// Laterals, which are left out.
+    pub laterals: usize,
 }
 
-/// Reads a label file.
+/// Reads the label files of these sources; what is wrong with their rows comes back beside the films, a list for each.
 ///
 /// # Errors
-/// [`TrainError::Labels`] with every fault and its row; [`TrainError::File`] where it cannot be read.
-pub fn read(path: &Path, set: &LabelSet) -> Result<Records, TrainError> {
-    let file = std::fs::File::open(path).map_err(|e| TrainError::file(path, e))?;
-    let mut faults = Faults::default();
-    let records = parse(file, set, &mut faults);
-    faults.check(path.display())?;
-    records.map_err(|what| TrainError::content(path, what))
+/// [`TrainError::File`] or [`TrainError::Content`] where one cannot be read at all.
+pub fn read(origins: &[Origin], set: &LabelSet, uncertain: &UncertainPolicies) -> Result<(Records, Vec<Faults>), TrainError> {
+    let mut all = Records { columns: vec![vec![]; set.findings.len()], ..Records::default() };
+    let mut faults = Vec::new();
+    for (i, origin) in origins.iter().enumerate() {
+        let path = &origin.labels;
+        let file = std::fs::File::open(path).map_err(|e| TrainError::file(path, e))?;
+        let mut of_file = Faults::default();
+        let request = Request { uncertain: uncertain.clone(), ..Request::default() };
+        let records = parse(file, set, &request, &mut of_file).map_err(|what| TrainError::content(path, what))?;
+        faults.push(of_file);
+        all.films.extend(records.films.into_iter().map(|film| Record {
+            origin: i,
+            file: origin.qualify(&film.file),
+            patient: origin.qualify(&film.patient),
+            ..film
+        }));
+        for (all, of_file) in all.columns.iter_mut().zip(records.columns) {
+            all.extend(of_file.into_iter().filter(|c| !all.contains(c)).collect::<Vec<_>>());
+        }
+        all.laterals += records.laterals;
+    }
+    Ok((all, faults))
 }
 
-fn parse(source: impl std::io::Read, set: &LabelSet, faults: &mut Faults) -> Result<Records, String> {
-    let file = labels::read(source, set, &Request::default(), faults)?;
-    let films: Vec<Record> = file.films.into_iter().map(|film| record(film, faults)).collect();
+fn parse(source: impl std::io::Read, set: &LabelSet, request: &Request, faults: &mut Faults) -> Result<Records, String> {
+    let file = labels::read(source, set, request, faults)?;
+    let all = file.films.len();
+    let films: Vec<Record> = file.films.into_iter().filter(|f| !f.lateral).map(|film| record(film, faults)).collect();
     one_part_a_patient(&films, faults);
-    Ok(Records { films, columns: file.columns })
+    Ok(Records { laterals: all - films.len(), films, columns: file.columns })
 }
 
 fn record(film: LabelledFilm, faults: &mut Faults) -> Record {
@@ -100,7 +124,7 @@ fn record(film: LabelledFilm, faults: &mut Faults) -> Record {
         faults.add(row, what);
         Part::Train
     });
-    Record { row, file, patient, age, sex, view, part, truths }
+    Record { origin: 0, row, file, patient, age, sex, view, part, fold: None, truths }
 }
 
 /// The part of a film: `val` and `test` as the file says; of `train`, a fixed share of the patients is the test part.
@@ -171,7 +195,7 @@ mod tests {
 
     fn parsed(text: &str) -> (Records, Faults) {
         let mut faults = Faults::default();
-        let records = parse(text.as_bytes(), &set(), &mut faults).unwrap();
+        let records = parse(text.as_bytes(), &set(), &Request::default(), &mut faults).unwrap();
         (records, faults)
     }
 
@@ -213,6 +237,32 @@ mod tests {
         ] {
             assert!(all.contains(&format!("row {row}: {what}")), "{what} not in\n{all}");
         }
+    }
+
+    #[test]
+    fn several_sources_are_mixed_under_names_of_their_own_and_laterals_are_counted() {
+        let folder = std::env::temp_dir().join(format!("chexbox-sources-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let origin = |name: &str, text: &str| {
+            let labels = folder.join(format!("{name}.csv"));
+            std::fs::write(&labels, text).unwrap();
+            let (train_images, test_images) = (folder.clone(), folder.clone());
+            Origin { name: name.into(), labels, train_images, test_images, loss_weight: 1.0, sampling: 1.0 }
+        };
+        let nih = origin("", "file,patient,Mass\na.jpg,1,1\n");
+        let chexpert = "Path,Sex,Age,Frontal/Lateral,AP/PA,Nodule,var_1\n\
+                        train/patient00001/study1/view1_frontal.jpg,Female,68,Frontal,AP,-1.0,\n\
+                        train/patient00001/study1/view2_lateral.jpg,Female,68,Lateral,,1.0,1.0\n";
+        let uncertain = UncertainPolicies::parse(&["lung_lesion=ones"]).unwrap();
+        let (records, faults) = read(&[nih, origin("chexpert", chexpert)], &set(), &uncertain).unwrap();
+        assert_eq!(faults.iter().map(|f| f.count).collect::<Vec<_>>(), [0, 0]);
+        assert_eq!((records.films.len(), records.laterals), (2, 1));
+        let film = &records.films[1];
+        assert_eq!(film.file, "chexpert:train/patient00001/study1/view1_frontal.jpg");
+        assert_eq!((film.patient.as_str(), film.origin, film.view.as_str()), ("chexpert:patient00001", 1, "AP"));
+        assert_eq!(film.truths, [Truth::Positive, Truth::Unknown]);
+        assert_eq!(records.columns, [vec!["Mass", "Nodule"], vec!["var_1"]]);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

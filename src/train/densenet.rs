@@ -97,6 +97,16 @@ impl DenseNet {
         Self { architecture, params, buffers, learnt, views }
     }
 
+    /// The same network with the first `findings` of its logits; numbers are copied.
+    pub fn cut(&self, findings: i64) -> Self {
+        let (heads, channels) = (self.architecture.findings, self.architecture.feature_channels());
+        let trunk = self.params.size().iter().sum::<i64>() - heads * (channels + 1);
+        let parts =
+            [self.params.narrow(0, 0, trunk + findings * channels), self.params.narrow(0, trunk + heads * channels, findings)];
+        let architecture = Architecture { findings, ..self.architecture.clone() };
+        Self::of(architecture, Tensor::cat(&parts, 0), self.buffers.copy())
+    }
+
     /// Length of the flat parameters and statistics of an architecture.
     pub fn lengths(architecture: &Architecture) -> (i64, i64) {
         let sum = |learnt| architecture.slots().iter().filter(|s| s.learnt() == learnt).map(Slot::len).sum();
@@ -148,57 +158,92 @@ impl DenseNet {
     /// # Errors
     /// [`TrainError::Torch`] where shapes do not fit.
     pub fn forward(&self, images: &Tensor, mode: Mode, precision: Precision) -> Result<Output, TrainError> {
-        let pass = Pass { net: self, mode, precision };
-        let blocks = self.architecture.blocks.len();
-        let mut x = match precision {
-            Precision::F32 => images.shallow_clone(),
-            Precision::Bf16 => images.to_kind(Kind::BFloat16),
+        let mut outputs = Self::forward_together(&[self], &[images.shallow_clone()], mode, precision)?;
+        outputs.pop().ok_or_else(|| TrainError::Run("no network ran".into()))
+    }
+
+    /// The forward pass of replicas in step, each with its part of a batch; in training they normalise by the statistics of
+    /// the whole batch, so that they compute what one network would. The running statistics of the first are updated.
+    ///
+    /// # Errors
+    /// [`TrainError::Torch`] where shapes do not fit.
+    pub fn forward_together(
+        nets: &[&Self],
+        images: &[Tensor],
+        mode: Mode,
+        precision: Precision,
+    ) -> Result<Vec<Output>, TrainError> {
+        let Some(first) = nets.first() else { return Ok(vec![]) };
+        let pass = Pass { nets, mode, precision };
+        let blocks = first.architecture.blocks.len();
+        let kind = match precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
         };
-        x = channels_last(&pass.conv(&x, "features.conv0", 2, 3)?);
-        x = pass.norm_relu(&x, "features.norm0")?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-        for (b, &layers) in self.architecture.blocks.iter().enumerate() {
+        let mut x: Vec<Tensor> = images.iter().map(|i| i.to_kind(kind)).collect();
+        x = pass.conv(&x, "features.conv0", 2, 3)?.iter().map(channels_last).collect();
+        x = each(&pass.norm_relu(&x, "features.norm0")?, |x| x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false))?;
+        for (b, &layers) in first.architecture.blocks.iter().enumerate() {
             for l in 0..layers {
                 let at = format!("features.denseblock{}.denselayer{}", b + 1, l + 1);
                 let y = pass.conv(&pass.norm_relu(&x, &format!("{at}.norm1"))?, &format!("{at}.conv1"), 1, 0)?;
                 let y = pass.conv(&pass.norm_relu(&y, &format!("{at}.norm2"))?, &format!("{at}.conv2"), 1, 1)?;
-                x = Tensor::f_cat(&[x, y], 1)?;
+                x = x.iter().zip(&y).map(|(x, y)| Tensor::f_cat(&[x, y], 1)).collect::<Result<_, _>>()?;
             }
             if b + 1 < blocks {
                 let at = format!("features.transition{}", b + 1);
                 let y = pass.conv(&pass.norm_relu(&x, &format!("{at}.norm"))?, &format!("{at}.conv"), 1, 0)?;
-                x = y.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)?;
+                x = each(&y, |y| y.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>))?;
             }
         }
-        let features = pass.norm_relu(&x, &format!("features.norm{}", blocks + 1))?.to_kind(Kind::Float);
-        let pooled = features.f_mean_dim([2_i64, 3].as_slice(), false, Kind::Float)?;
-        let logits = pooled.f_linear(self.get("classifier.weight")?, Some(self.get("classifier.bias")?))?;
-        Ok(Output { logits, features })
+        let x = pass.norm_relu(&x, &format!("features.norm{}", blocks + 1))?;
+        let head = |(features, net): (Tensor, &&Self)| {
+            let features = features.to_kind(Kind::Float);
+            let pooled = features.f_mean_dim([2_i64, 3].as_slice(), false, Kind::Float)?;
+            let logits = pooled.f_linear(net.get("classifier.weight")?, Some(net.get("classifier.bias")?))?;
+            Ok(Output { logits, features })
+        };
+        x.into_iter().zip(nets).map(head).collect()
     }
 }
 
+fn each(x: &[Tensor], f: impl Fn(&Tensor) -> Result<Tensor, tch::TchError>) -> Result<Vec<Tensor>, TrainError> {
+    Ok(x.iter().map(f).collect::<Result<_, _>>()?)
+}
+
+/// A forward pass; every step takes and gives a tensor for each replica.
 struct Pass<'a> {
-    net: &'a DenseNet,
+    nets: &'a [&'a DenseNet],
     mode: Mode,
     precision: Precision,
 }
 
 impl Pass<'_> {
-    fn conv(&self, x: &Tensor, name: &str, stride: i64, padding: i64) -> Result<Tensor, TrainError> {
-        let weight = self.net.get(&format!("{name}.weight"))?;
-        let rounded;
-        let weight = match self.precision {
-            Precision::F32 => weight,
-            Precision::Bf16 => {
-                rounded = weight.to_kind(Kind::BFloat16);
-                &rounded
-            }
+    fn conv(&self, x: &[Tensor], name: &str, stride: i64, padding: i64) -> Result<Vec<Tensor>, TrainError> {
+        let name = format!("{name}.weight");
+        let one = |(x, net): (&Tensor, &&DenseNet)| {
+            let weight = match self.precision {
+                Precision::F32 => net.get(&name)?.shallow_clone(),
+                Precision::Bf16 => net.get(&name)?.to_kind(Kind::BFloat16),
+            };
+            Ok(x.f_conv2d(&weight, None::<Tensor>, [stride, stride], [padding, padding], [1, 1], 1)?)
         };
-        Ok(x.f_conv2d(weight, None::<Tensor>, [stride, stride], [padding, padding], [1, 1], 1)?)
+        x.iter().zip(self.nets).map(one).collect()
     }
 
-    fn norm_relu(&self, x: &Tensor, name: &str) -> Result<Tensor, TrainError> {
-        let of = |leaf: &str| self.net.get(&format!("{name}.{leaf}"));
-        let y = x.f_batch_norm(
+    fn norm_relu(&self, x: &[Tensor], name: &str) -> Result<Vec<Tensor>, TrainError> {
+        let normalised = if self.nets.len() > 1 && self.mode == Mode::Train {
+            self.norm_of_all(x, name)?
+        } else {
+            x.iter().zip(self.nets).map(|(x, net)| self.norm(x, net, name)).collect::<Result<_, _>>()?
+        };
+        // In place: the gradient of the norm needs its input, that of the ReLU its output.
+        Ok(normalised.into_iter().map(|mut y: Tensor| y.f_relu_()).collect::<Result<_, _>>()?)
+    }
+
+    fn norm(&self, x: &Tensor, net: &DenseNet, name: &str) -> Result<Tensor, TrainError> {
+        let of = |leaf: &str| net.get(&format!("{name}.{leaf}"));
+        Ok(x.f_batch_norm(
             Some(of("weight")?),
             Some(of("bias")?),
             Some(of("running_mean")?),
@@ -207,12 +252,87 @@ impl Pass<'_> {
             MOMENTUM,
             EPSILON,
             false,
-        )?;
-        Ok(y.f_relu()?)
+        )?)
+    }
+
+    /// Batch normalisation with the mean and the variance over all replicas; gradients flow through them to each.
+    fn norm_of_all(&self, x: &[Tensor], name: &str) -> Result<Vec<Tensor>, TrainError> {
+        let main = self.nets.first().map_or(Device::Cpu, |net| net.params.device());
+        let channels = x.first().map_or(1, |x| x.size()[1]);
+        let count: i64 = x.iter().map(|x| x.numel() as i64 / channels).sum();
+        let axes = [0_i64, 2, 3];
+        let mean_of = |parts: Vec<Tensor>| -> Result<Tensor, tch::TchError> {
+            let parts: Vec<Tensor> = parts.iter().map(|p| p.to_device(main)).collect();
+            Ok(Tensor::f_stack(&parts, 0)?.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Float)? / count as f64)
+        };
+        let sum = |x: &Tensor| x.f_sum_dim_intlist(axes.as_slice(), false, Kind::Float);
+        let mean = mean_of(x.iter().map(sum).collect::<Result<_, _>>()?)?;
+        let shape = [1, channels, 1, 1];
+        let centred: Vec<Tensor> = each(x, |x| x.to_kind(Kind::Float).f_sub(&mean.to_device(x.device()).view(shape)))?;
+        let variance = mean_of(centred.iter().map(|c| sum(&c.square())).collect::<Result<_, _>>()?)?;
+        if let Some(net) = self.nets.first() {
+            let (of_mean, of_variance) = (net.get(&format!("{name}.running_mean"))?, net.get(&format!("{name}.running_var"))?);
+            tch::no_grad(|| {
+                let unbiased = &variance * (count as f64 / (count - 1).max(1) as f64);
+                let _ = of_mean.shallow_clone().lerp_(&mean, MOMENTUM);
+                let _ = of_variance.shallow_clone().lerp_(&unbiased, MOMENTUM);
+            });
+        }
+        let inverse = (variance + EPSILON).rsqrt();
+        let one = |(c, net): (&Tensor, &&DenseNet)| {
+            let of = |leaf: &str| net.get(&format!("{name}.{leaf}"));
+            let scale = (inverse.to_device(c.device()) * of("weight")?).view(shape);
+            Ok((c * scale + of("bias")?.view(shape)).to_kind(x.first().map_or(Kind::Float, Tensor::kind)))
+        };
+        centred.iter().zip(self.nets).map(one).collect()
     }
 }
 
 /// The same tensor with its channels side by side in memory: the layout libtorch's convolutions are fastest in.
 fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_cut_to_its_first_heads_gives_their_logits() {
+        let net = DenseNet::random(Architecture::tiny(5), Device::Cpu, 3);
+        let head = Tensor::arange(5 * (net.architecture.feature_channels() + 1), (Kind::Float, Device::Cpu)) / 100.0;
+        let at = net.params.size()[0] - head.size()[0];
+        tch::no_grad(|| net.params.narrow(0, at, head.size()[0]).copy_(&head));
+        let images = Tensor::randn([2, 1, 32, 32], (Kind::Float, Device::Cpu));
+        let whole = net.forward(&images, Mode::Eval, Precision::F32).unwrap().logits;
+        let cut = net.cut(3).forward(&images, Mode::Eval, Precision::F32).unwrap().logits;
+        let apart = (cut - whole.narrow(1, 0, 3)).abs().max().double_value(&[]);
+        assert!(apart < 1e-5, "{apart}");
+        assert_eq!(net.cut(5).params, net.params);
+    }
+
+    /// Seconds of processor time of this process: a busy machine stretches the wall clock.
+    fn processor_s() -> f64 {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<f64>().unwrap() / 100.0
+    }
+
+    #[test]
+    #[ignore = "prints films a second of processor time, forward and backward"]
+    fn speed_of_a_step() {
+        tch::set_num_threads(1);
+        for side in [64, 128] {
+            let net = DenseNet::random(Architecture::densenet121(18), Device::Cpu, 1);
+            let images = Tensor::randn([32, 1, side, side], (Kind::Float, Device::Cpu));
+            for _ in 0..2 {
+                let begun = processor_s();
+                let logits = net.forward(&images, Mode::Train, Precision::F32).unwrap().logits;
+                let forward = processor_s() - begun;
+                logits.square().mean(Kind::Float).backward();
+                let all = processor_s() - begun;
+                println!("{side} px: forward {forward:.2} s, backward {:.2} s, {:.1} films/s", all - forward, 32.0 / all);
+            }
+        }
+    }
 }

@@ -2,37 +2,35 @@
 //!
 //! In: a [`Study`] and [`Options`]. Out: snapshots in the config's `snapshot_path` (`latest.pt`, where a run
 //! started again goes on; `best.pt`, the averaged weights with the highest mean AUC on val at the
-//! final size) and `log.csv`. The schedule (small films first, warm-up, cosine) runs on the share of the
+//! final size), `log.csv` and at the end `page.html`. The schedule (small films first, warm-up, cosine) runs on the share of the
 //! budget that is spent, in epochs or in minutes, whichever is further.
 
 use super::TrainError;
-use super::batches::{Batch, make_batches, predict};
+use super::batches::{Batch, Loader, Making, predict};
 use super::data::Part;
-use super::densenet::{DenseNet, Mode};
+use super::densenet::DenseNet;
+use super::init;
 use super::log::{Epoch, Figures, append};
-use super::optimiser::{AdamW, Step, loss};
-use super::random::Random;
+use super::optimiser::{Optimiser, Step};
+use super::order::order;
+use super::page;
+use super::replicas::Replicas;
 use super::schedule::Options;
 use super::snapshot::{Progress, Snapshot, save};
 use super::study::Study;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
-/// Decoupled weight decay.
-const WEIGHT_DECAY: f64 = 0.05;
 /// Time between snapshots within an epoch.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(180);
-/// Batches made ahead.
-const AHEAD: usize = 4;
 /// Gradients refused in a row after which the run stops.
 const REFUSED_MAX: usize = 20;
 
 /// What a run says about itself while it runs.
 pub trait Watch {
-    /// After each step: share of the budget spent and a line for people.
-    fn step(&mut self, spent: f64, line: &str);
+    /// After each step: share of the budget spent and a line for people. A run that is told to break keeps a snapshot.
+    fn step(&mut self, spent: f64, line: &str) -> ControlFlow<()>;
     /// After each epoch.
     fn epoch(&mut self, line: &str);
 }
@@ -44,8 +42,13 @@ pub trait Watch {
 pub fn fit(study: &Study, options: &Options, watch: &mut dyn Watch) -> Result<Progress, TrainError> {
     std::fs::create_dir_all(&study.config.snapshot_path).map_err(|e| TrainError::file(&study.config.snapshot_path, e))?;
     let mut run = Run::begin(study, options)?;
-    while run.spent() < 1.0 {
-        run.epoch(watch)?;
+    while run.spent() < 1.0 && !run.patience_is_over() {
+        if run.epoch(watch)?.is_break() {
+            break;
+        }
+    }
+    if !run.on_val.is_empty() {
+        page::write(study, &run.progress.stage(), &run.on_val)?;
     }
     Ok(run.progress)
 }
@@ -53,13 +56,17 @@ pub fn fit(study: &Study, options: &Options, watch: &mut dyn Watch) -> Result<Pr
 struct Run<'a> {
     study: &'a Study,
     options: &'a Options,
-    net: DenseNet,
-    adam: AdamW,
+    replicas: Replicas,
+    adam: Optimiser,
     progress: Progress,
     train: Vec<usize>,
     val: Vec<usize>,
-    weights: Tensor,
+    positives: Tensor,
+    repeats: Vec<f32>,
+    order: Vec<usize>,
     best_auc: Option<f64>,
+    /// Probabilities and truths on val of the last epoch; empty before it.
+    on_val: Vec<(Vec<f32>, Vec<bool>)>,
     started: Instant,
     seconds_before: f64,
 }
@@ -69,32 +76,46 @@ impl<'a> Run<'a> {
         let folder = &study.config.snapshot_path;
         let latest = folder.join("latest.pt");
         let (net, progress, snapshot) = if latest.exists() {
-            let snapshot = Snapshot::load(&latest, options.device)?;
+            let snapshot = Snapshot::load(&latest, options.device())?;
             check_same_run(&snapshot.progress, study, options, &latest)?;
             (snapshot.net(), snapshot.progress.clone(), Some(snapshot))
         } else {
             let (net, progress) = fresh(study, options)?;
             (net, progress, None)
         };
-        let mut adam = AdamW::new(&net.params, &net.buffers, net.decays(), WEIGHT_DECAY);
+        let mut adam = Optimiser::new(&net.params, &net.buffers, net.decays(), options.habits);
         if let Some(snapshot) = &snapshot {
             snapshot.restore(&mut adam);
         }
         let best = folder.join("best.pt");
         let best_auc = if best.exists() { Snapshot::load(&best, Device::Cpu)?.progress.val_auc } else { None };
-        Ok(Self {
-            weights: Tensor::from_slice(&study.positive_weights()).to_device(options.device),
+        let mut run = Self {
+            positives: Tensor::from_slice(&study.positive_weights(options.imbalance)).to_device(options.device()),
+            repeats: study.repeats(options.imbalance),
+            order: vec![],
             train: study.films.of(Part::Train),
             val: study.films.of(Part::Val),
             seconds_before: progress.seconds,
             started: Instant::now(),
             study,
             options,
-            net,
+            replicas: Replicas::new(net, &options.devices),
             adam,
             progress,
             best_auc,
-        })
+            on_val: vec![],
+        };
+        run.order = run.order_of_epoch();
+        Ok(run)
+    }
+
+    /// The films of the epoch under way; they follow from the seed and its number.
+    fn order_of_epoch(&self) -> Vec<usize> {
+        order(&self.train, &self.repeats, [self.progress.seed, self.progress.epoch as u64])
+    }
+
+    fn patience_is_over(&self) -> bool {
+        self.options.patience > 0 && self.progress.since_best >= self.options.patience
     }
 
     fn seconds(&self) -> f64 {
@@ -102,39 +123,52 @@ impl<'a> Run<'a> {
     }
 
     fn spent(&self) -> f64 {
-        self.options.spent(&self.progress, self.train.len(), self.seconds())
+        self.options.spent(&self.progress, self.order.len(), self.seconds())
     }
 
     /// One pass over the train films, or what the budget leaves of it; then val, log and snapshot.
-    fn epoch(&mut self, watch: &mut dyn Watch) -> Result<(), TrainError> {
+    fn epoch(&mut self, watch: &mut dyn Watch) -> Result<ControlFlow<()>, TrainError> {
         let begun = Instant::now();
-        let size = AtomicUsize::new(self.options.size_at(self.spent()));
-        let order = Random::of(&[self.progress.seed, self.progress.epoch as u64]).permutation(self.train.len());
-        let order: Vec<usize> = order.into_iter().skip(self.progress.films_seen).map(|i| self.train[i]).collect();
-        let (sender, receiver) = sync_channel(AHEAD);
-        let (study, batch, name) = (self.study, self.options.batch, [self.progress.seed, self.progress.epoch as u64]);
-        let train_loss = std::thread::scope(|scope| {
-            scope.spawn(|| make_batches(study, &order, batch, name, &size, sender));
-            self.steps(receiver, &size, watch)
+        let (options, name) = (self.options, [self.progress.seed, self.progress.epoch as u64]);
+        let (epoch, seen, films) = (self.progress.epoch, self.progress.films_seen, self.order.len());
+        let (started, seconds_before) = (self.started, self.seconds_before);
+        let size = |seen: usize| {
+            let seconds = seconds_before + started.elapsed().as_secs_f64();
+            options.size_at(options.spent_at(epoch, seen as f64 / films.max(1) as f64, seconds))
+        };
+        let order = self.order.iter().skip(seen).copied().collect();
+        let making = Making { study: self.study, order, seen, batch: options.batch, name, flip: options.flip, size: &size };
+        let (end, waiting) = std::thread::scope(|scope| {
+            let mut loader = Loader::start(scope, &making, options.loaders);
+            let end = self.steps(&mut loader, watch)?;
+            Ok::<_, TrainError>((end, loader.waiting()))
         })?;
-        self.finish_epoch(begun, train_loss, watch)
+        if end.is_break() {
+            self.save("latest.pt")?;
+            return Ok(end);
+        }
+        self.finish_epoch(begun, waiting, watch)?;
+        Ok(end)
     }
 
-    fn steps(&mut self, batches: Receiver<Batch>, size: &AtomicUsize, watch: &mut dyn Watch) -> Result<f64, TrainError> {
-        let (mut sum, mut count, mut refused, mut saved) = (0.0, 0.0, 0, Instant::now());
+    fn steps(&mut self, loader: &mut Loader, watch: &mut dyn Watch) -> Result<ControlFlow<()>, TrainError> {
+        let (mut refused, mut saved) = (0, Instant::now());
         let mut pace = (Instant::now(), 0_usize, 0.0_f64);
-        while let Ok(batch) = batches.recv() {
+        while let Some(batch) = loader.next() {
             let spent = self.spent();
             if spent >= 1.0 {
                 break;
             }
-            size.store(self.options.size_at(spent), Ordering::Relaxed);
             if batch.size != self.progress.size {
                 self.adam.restart_average();
             }
             let (step, value) = self.step(&batch, self.options.rate_at(spent))?;
             match step {
-                Step::Taken => (sum, count, refused) = (sum + value, count + 1.0, 0),
+                Step::Taken => {
+                    refused = 0;
+                    self.progress.losses.0 += value;
+                    self.progress.losses.1 += 1.0;
+                }
                 Step::Refused if refused >= REFUSED_MAX => {
                     return Err(TrainError::Run(format!("{REFUSED_MAX} gradients in a row were not finite: lower --rate")));
                 }
@@ -147,42 +181,49 @@ impl<'a> Run<'a> {
             if pace.0.elapsed().as_secs_f64() > 2.0 {
                 pace = (Instant::now(), 0, pace.1 as f64 / pace.0.elapsed().as_secs_f64());
             }
-            let (epoch, mean, side) = (self.progress.epoch, sum / f64::max(count, 1.0), batch.size);
-            watch.step(spent, &format!("epoch {epoch}, loss {mean:.4}, {side} px, {:.0} films/s", pace.2));
+            let (epoch, mean, side) = (self.progress.epoch, self.train_loss(), batch.size);
+            let waiting = 100.0 * loader.waiting();
+            let line =
+                format!("epoch {epoch}, loss {mean:.4}, {side} px, {:.1} films/s, {waiting:.0} % waiting for data", pace.2);
+            if watch.step(spent, &line).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             if saved.elapsed() > SNAPSHOT_EVERY {
                 self.save("latest.pt")?;
                 saved = Instant::now();
             }
         }
-        Ok(sum / f64::max(count, 1.0))
+        Ok(ControlFlow::Continue(()))
     }
 
+    /// Mean loss of the findings in this epoch so far.
+    fn train_loss(&self) -> f64 {
+        self.progress.losses.0 / self.progress.losses.1.max(1.0)
+    }
+
+    /// One step; the loss of the findings, without that of the auxiliary heads.
     fn step(&mut self, batch: &Batch, rate: f64) -> Result<(Step, f64), TrainError> {
-        let (n, side, device) = (batch.films as i64, batch.size as i64, self.options.device);
-        let findings = self.net.architecture.findings;
-        let images = Tensor::from_slice(&batch.images).view([n, 1, side, side]).to_device(device);
-        let targets = Tensor::from_slice(&batch.targets).view([n, findings]).to_device(device);
-        let known = Tensor::from_slice(&batch.known).view([n, findings]).to_device(device);
-        let logits = self.net.forward(&images, Mode::Train, self.options.precision)?.logits;
-        let cost = loss(&logits, &targets, &known, &self.weights);
-        cost.f_backward()?;
-        let mut gradient = self.net.take_gradient();
-        let mut params = self.net.params.shallow_clone();
-        let step = tch::no_grad(|| self.adam.step(&mut params, &self.net.buffers, &mut gradient, rate));
-        Ok((step, cost.double_value(&[])))
+        let (mut gradient, loss) = self.replicas.gradient(batch, &self.positives, self.options)?;
+        let net = self.replicas.first();
+        let mut params = net.params.shallow_clone();
+        let step = tch::no_grad(|| self.adam.step(&mut params, &net.buffers, &mut gradient, rate));
+        self.replicas.agree();
+        Ok((step, loss))
     }
 
-    fn finish_epoch(&mut self, begun: Instant, train_loss: f64, watch: &mut dyn Watch) -> Result<(), TrainError> {
-        let spent = self.spent();
+    fn finish_epoch(&mut self, begun: Instant, waiting: f64, watch: &mut dyn Watch) -> Result<(), TrainError> {
+        let (spent, train_loss) = (self.spent(), self.train_loss());
         let size = self.progress.size;
-        let net = DenseNet::of(self.net.architecture.clone(), self.adam.average.copy(), self.adam.average_buffers.copy());
-        let logits = predict(&net, self.study, &self.val, size, self.options.device, self.options.precision)?;
+        let net =
+            DenseNet::of(self.replicas.first().architecture.clone(), self.adam.average.copy(), self.adam.average_buffers.copy());
+        let logits = predict(&net, self.study, &self.val, size, self.options.device(), self.options.precision)?;
         let known = self.study.known(&self.val, &logits);
-        let figures = Figures::of(&self.probabilities(&known));
+        self.on_val = self.study.probabilities(&known);
+        let figures = Figures::of(&self.on_val);
         self.progress.val_auc = Some(figures.mean_auc()).filter(|a| a.is_finite());
-        let (val_loss, mean_auc) = (self.val_loss(&known), figures.mean_auc());
+        let (val_loss, mean_auc) = (self.study.loss(&known), figures.mean_auc());
         let row = Epoch {
-            epoch: self.progress.epoch,
+            name: self.progress.epoch.to_string(),
             rate: self.options.rate_at(spent),
             train_loss,
             val_loss,
@@ -192,69 +233,46 @@ impl<'a> Run<'a> {
         append(&self.study.config.snapshot_path.join("log.csv"), &row)?;
         watch.epoch(&format!(
             "epoch {}: train loss {train_loss:.4}, val loss {val_loss:.4}, mean val AUC {mean_auc:.4}, mean val F1 {:.4}, \
-             {size} px, {:.0} s, {:.0} % of the budget",
-            row.epoch,
+             {size} px, {:.0} s, {:.0} % of them waiting for data, {:.0} % of the budget",
+            row.name,
             row.figures.mean_f1(),
             row.seconds,
+            100.0 * waiting,
             100.0 * spent
         ));
         self.progress.epoch += 1;
         self.progress.films_seen = 0;
-        if size == self.options.size && self.progress.val_auc >= self.best_auc {
-            self.best_auc = self.progress.val_auc;
-            self.save("best.pt")?;
+        self.progress.losses = (0.0, 0.0);
+        self.order = self.order_of_epoch();
+        if size == self.options.size {
+            self.progress.since_best = if self.progress.val_auc > self.best_auc { 0 } else { self.progress.since_best + 1 };
+            if self.progress.val_auc >= self.best_auc {
+                self.best_auc = self.progress.val_auc;
+                self.save("best.pt")?;
+            }
         }
         self.save("latest.pt")
-    }
-
-    /// Plain sigmoid of each logit; nothing for a finding that is not trained.
-    fn probabilities(&self, known: &[(Vec<f32>, Vec<bool>)]) -> Vec<(Vec<f32>, Vec<bool>)> {
-        let sigmoid = |scores: &[f32]| scores.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect();
-        let trained = known.iter().zip(&self.study.trained);
-        trained.map(|((s, t), trained)| if *trained { (sigmoid(s), t.clone()) } else { (vec![], vec![]) }).collect()
-    }
-
-    /// Mean unweighted cross-entropy of the trained findings.
-    fn val_loss(&self, known: &[(Vec<f32>, Vec<bool>)]) -> f64 {
-        let trained = known.iter().zip(&self.study.trained).filter(|(_, t)| **t).map(|(k, _)| k);
-        let (sum, count) = trained.flat_map(|(s, t)| s.iter().zip(t)).fold((0.0, 0.0), |(sum, count), (z, t)| {
-            let z = f64::from(if *t { *z } else { -*z });
-            (sum + (-z).max(0.0) + (-z.abs()).exp().ln_1p(), count + 1.0)
-        });
-        sum / count
     }
 
     fn save(&mut self, name: &str) -> Result<(), TrainError> {
         self.progress.seconds = self.seconds();
         self.progress.steps = self.adam.steps;
-        save(&self.study.config.snapshot_path.join(name), &self.progress, &self.net, &self.adam)
+        self.progress.average_age = self.adam.age;
+        save(&self.study.config.snapshot_path.join(name), &self.progress, self.replicas.first(), &self.adam)
     }
 }
 
 /// A network of its own, or one with the trunk of `--init`.
 fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), TrainError> {
-    let mut net = DenseNet::random(options.architecture.clone(), options.device, options.seed);
-    let mut history = vec![];
-    if let Some(path) = &options.init {
-        let snapshot = Snapshot::load(path, options.device)?;
-        let trunk = snapshot.averaged();
-        let head = options.architecture.findings * (options.architecture.feature_channels() + 1);
-        let other = trunk.architecture.findings * (trunk.architecture.feature_channels() + 1);
-        let (own, theirs) = (net.params.size1()? - head, trunk.params.size1()? - other);
-        if own != theirs || net.buffers.size() != trunk.buffers.size() {
-            return Err(TrainError::content(path, "the snapshot's network has another trunk"));
-        }
-        tch::no_grad(|| {
-            net.params.narrow(0, 0, own).copy_(&trunk.params.narrow(0, 0, own));
-            net.buffers.copy_(&trunk.buffers);
-        });
-        history = snapshot.progress.history.clone();
-        history.push(snapshot.progress.stage());
-    }
-    let biases = Tensor::from_slice(&study.start_biases()).to_device(options.device);
-    tch::no_grad(|| net.get("classifier.bias").map(|b| b.shallow_clone().copy_(&biases)))?;
     let start = Progress::begin(options.architecture.clone(), &study.set.name, options.seed, options.size_at(0.0));
-    Ok((net, Progress { history, ..start }))
+    let mut start = Progress { auxiliary: study.targets.auxiliary.clone(), ..start };
+    let net = DenseNet::random(start.network(), options.device(), options.seed);
+    if let Some(path) = &options.init {
+        start.history = init::start_from(&net, path)?;
+    }
+    let biases = Tensor::from_slice(&study.start_biases(options.imbalance)).to_device(options.device());
+    tch::no_grad(|| net.get("classifier.bias").map(|b| b.shallow_clone().copy_(&biases)))?;
+    Ok((net, start))
 }
 
 fn check_same_run(progress: &Progress, study: &Study, options: &Options, path: &std::path::Path) -> Result<(), TrainError> {
@@ -265,5 +283,104 @@ fn check_same_run(progress: &Progress, study: &Study, options: &Options, path: &
         );
         return Err(TrainError::content(path, what));
     }
+    if progress.auxiliary != study.targets.auxiliary {
+        let what = format!(
+            "the snapshot has the auxiliary heads {:?}, this run {:?}: give the options it was begun with, or another snapshot_path",
+            progress.auxiliary, study.targets.auxiliary
+        );
+        return Err(TrainError::content(path, what));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::architecture::Architecture;
+    use super::super::augment::Flip;
+    use super::super::objective::Imbalance;
+    use super::super::optimiser::{Habits, Rule};
+    use super::super::smoke;
+    use super::*;
+    use std::path::Path;
+
+    /// Breaks off after so many steps.
+    struct Until(usize);
+
+    impl Watch for Until {
+        fn step(&mut self, _: f64, _: &str) -> ControlFlow<()> {
+            self.0 -= 1;
+            if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        fn epoch(&mut self, _: &str) {}
+    }
+
+    fn options() -> Options {
+        Options {
+            epochs: Some(3),
+            size: smoke::SIDE,
+            first_size: smoke::SIDE / 2,
+            batch: 16,
+            rate: 1e-2,
+            flip: Flip::Half,
+            loaders: 2,
+            ..Options::of(Architecture::tiny(2))
+        }
+    }
+
+    /// The log without its clock.
+    fn log(folder: &Path) -> Vec<Vec<String>> {
+        let mut reader = csv::Reader::from_path(folder.join("log.csv")).unwrap();
+        let fields = |r: csv::StringRecord| r.iter().enumerate().filter(|(i, _)| *i != 4).map(|(_, f)| f.to_owned()).collect();
+        reader.records().map(|r| fields(r.unwrap())).collect()
+    }
+
+    /// Runs that differ in what is done about rare findings, the rule of the optimiser and the number of replicas.
+    fn all_options() -> [Options; 3] {
+        let sgd = Habits { rule: Rule::Sgd { momentum: 0.9, nesterov: true }, ..Habits::default() };
+        [
+            options(),
+            Options { habits: sgd, imbalance: Imbalance::Focal { gamma: 2.0 }, accumulate: 2, patience: 9, ..options() },
+            Options { devices: vec![Device::Cpu; 2], imbalance: Imbalance::Sampled { most: 3.0 }, ..options() },
+        ]
+    }
+
+    #[test]
+    fn a_run_without_improvement_ends_when_its_patience_is_over() {
+        tch::set_num_threads(1);
+        let folder = std::env::temp_dir().join(format!("chexbox-patience-{}", std::process::id()));
+        let study = smoke::study(&folder, "patience", 2).unwrap();
+        let slow = Options { rate: 0.0, first_share: 0.0, epochs: Some(9), patience: 2, ..options() };
+        let end = fit(&study, &slow, &mut Until(usize::MAX)).unwrap();
+        assert!(end.epoch < 9 && end.since_best == 2, "{end:?}");
+        assert_eq!(fit(&study, &slow, &mut Until(usize::MAX)).unwrap().epoch, end.epoch, "started again, it stays ended");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_run_that_was_broken_off_twice_gives_the_numbers_of_an_unbroken_one() {
+        tch::set_num_threads(1);
+        for (i, options) in all_options().iter().enumerate() {
+            let folder = std::env::temp_dir().join(format!("chexbox-resume-{i}-{}", std::process::id()));
+            let whole = smoke::study(&folder, "whole", 2).unwrap();
+            fit(&whole, options, &mut Until(usize::MAX)).unwrap();
+            let broken = smoke::study(&folder, "broken", 2).unwrap();
+            for (steps, epoch) in [(4, 0), (10, 1), (usize::MAX, 3)] {
+                let end = fit(&broken, options, &mut Until(steps)).unwrap();
+                assert_eq!(end.epoch, epoch);
+            }
+            let [a, b] =
+                [&whole, &broken].map(|s| Snapshot::load(&s.config.snapshot_path.join("latest.pt"), Device::Cpu).unwrap());
+            assert_eq!((a.progress.steps, a.progress.films_total), (b.progress.steps, b.progress.films_total));
+            assert_eq!(a.net().params, b.net().params);
+            assert_eq!(a.net().buffers, b.net().buffers);
+            assert_eq!(a.averaged().params, b.averaged().params);
+            assert_eq!(log(&whole.config.snapshot_path), log(&broken.config.snapshot_path));
+            assert_eq!(log(&whole.config.snapshot_path).len(), 3);
+            let page = std::fs::read_to_string(whole.config.snapshot_path.join("page.html")).unwrap();
+            assert!(
+                page.contains("ROC, AUC") && !page.contains("http://") && !page.contains("https://") && !page.contains("<script")
+            );
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+    }
 }

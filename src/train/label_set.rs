@@ -59,13 +59,13 @@ mod tests {
     #[test]
     fn the_committed_configs_hold_the_five_keys_and_their_label_sets() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
-        for (name, findings) in [("25", 25), ("10", 10)] {
+        for (name, findings) in [("25", 25), ("10", 10), ("chexpert", 13)] {
             let config = root.join(format!("path_configs_{name}.json"));
             PathConfig::read(&config).unwrap();
             let set = LabelSet::read(&LabelSet::beside(&config)).unwrap();
             assert_eq!(set.findings.len(), findings);
             assert!(set.source.is_some() && !set.limits.is_empty());
-            assert_eq!(set.name, format!("findings{name}"));
+            assert!(set.name.ends_with(name), "{}", set.name);
             for (i, label) in set.findings.iter().enumerate() {
                 assert_eq!(label.variable, format!("var_{i}"));
             }
@@ -90,7 +90,19 @@ mod tests {
         }
         for (name, with_labels) in [("25", 11), ("10", 8)] {
             let set = LabelSet::read(&root.join(format!("configs/labels_{name}.toml"))).unwrap();
-            let records = crate::train::data::read(&labels, &set).unwrap();
+            let (labels, images) = (labels.clone(), labels.clone());
+            let (train_images, test_images) = (images.clone(), images);
+            let origin = crate::train::origin::Origin {
+                name: String::new(),
+                labels,
+                train_images,
+                test_images,
+                loss_weight: 1.0,
+                sampling: 1.0,
+            };
+            let (records, faults) =
+                crate::train::data::read(&[origin], &set, &crate::labels::UncertainPolicies::default()).unwrap();
+            assert_eq!(faults[0].count, 0);
             assert_eq!(records.films.len(), 15_059);
             assert_eq!(records.columns.iter().filter(|c| !c.is_empty()).count(), with_labels);
         }

@@ -45,8 +45,8 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 /// One epoch.
 #[derive(Clone, Debug)]
 pub struct Epoch {
-    /// Number, from 0.
-    pub epoch: usize,
+    /// Number, from 0; or what else the row is of.
+    pub name: String,
     /// Learning rate at its end.
     pub rate: f64,
     /// Mean loss on train.
@@ -75,7 +75,7 @@ pub fn append(path: &Path, epoch: &Epoch) -> Result<(), TrainError> {
 fn row(e: &Epoch) -> String {
     let points = |of: fn(&OperatingPoint) -> f64| list(e.figures.points.iter().map(|p| p.as_ref().map(of)));
     [
-        e.epoch.to_string(),
+        e.name.clone(),
         format!("{:.3e}", e.rate),
         format!("{:.5}", e.train_loss),
         format!("{:.5}", e.val_loss),
@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn a_row_has_the_original_columns_and_lists_one_entry_a_finding() {
         let findings = [(vec![0.1, 0.9], vec![false, true]), (vec![0.1, 0.9], vec![false, false])];
-        let epoch = Epoch { epoch: 3, rate: 1e-3, train_loss: 0.2, val_loss: 0.3, seconds: 9.0, figures: Figures::of(&findings) };
+        let epoch =
+            Epoch { name: "3".into(), rate: 1e-3, train_loss: 0.2, val_loss: 0.3, seconds: 9.0, figures: Figures::of(&findings) };
         let text = format!("{COLUMNS}\n{}\n", row(&epoch));
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         assert_eq!(reader.headers().unwrap().len(), 12);

@@ -1,35 +1,50 @@
 //! Training (feature `train`): a label file and a folder of films go in, a bundle that the program
 //! reads comes out. The appliance never contains this module.
 //!
-//! The line, a file each: [`label_set`] and [`data`] (what is learnt from), [`films`] (pixels, by the
-//! same chain as inference), [`folds`] (the parts on disk), [`study`] (all of it, checked), [`augment`] and
-//! [`batches`], [`architecture`] and [`densenet`], [`schedule`], [`optimiser`], [`fit`] (the loop), [`snapshot`],
-//! [`log`]; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`probe`], [`card`] and [`bundle`]. [`smoke`] runs all of
-//! them in seconds.
+//! The line, a file each: [`label_set`], [`origin`] and [`data`] (what is learnt from), [`films`] (pixels, by the same chain as
+//! inference), [`folds`] and [`stratify`] (the parts on disk), [`auxiliary`], [`soft`], [`provenance`] and [`targets`] (what each
+//! head shall say), [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`architecture`] and [`densenet`],
+//! [`init`] and [`torch_file`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, [`fit`] (the
+//! loop), [`snapshot`], [`log`], [`page`]; [`ensemble`] of folds; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`probe`], [`card`]
+//! and [`bundle`]. [`smoke`] runs the line in seconds.
 
 pub mod architecture;
 pub mod augment;
+pub mod auxiliary;
 pub mod batches;
 pub mod bundle;
 pub mod card;
 pub mod data;
 pub mod densenet;
+pub mod ensemble;
 pub mod evaluate;
 pub mod films;
 pub mod fit;
 pub mod folds;
 pub mod gate;
+pub mod init;
 pub mod label_set;
 pub mod log;
+pub mod objective;
 pub mod onnx;
 pub mod optimiser;
+pub mod order;
+pub mod origin;
+pub mod page;
+mod pickle;
 pub mod probe;
+pub mod provenance;
 pub mod random;
+pub mod replicas;
 pub mod rounding;
 pub mod schedule;
 pub mod smoke;
 pub mod snapshot;
+pub mod soft;
+pub mod stratify;
 pub mod study;
+pub mod targets;
+pub mod torch_file;
 
 /// Why a training run stops.
 #[derive(Debug, thiserror::Error)]

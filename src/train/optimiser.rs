@@ -1,7 +1,7 @@
-//! AdamW (Loshchilov and Hutter, ICLR 2019) over one flat tensor, with the safety a long run needs,
+//! AdamW (Loshchilov and Hutter, ICLR 2019) or SGD with momentum over one flat tensor, with the safety a long run needs,
 //! and the running average of the weights that is evaluated and exported.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.99;
@@ -10,12 +10,40 @@ const EPSILON: f64 = 1e-8;
 /// Longest gradient that is followed; a longer one is shortened to it.
 const GRADIENT_MAX: f64 = 2.0;
 
-/// The average follows the weights over about this many steps.
-const AVERAGE_STEPS: f64 = 250.0;
+/// How a gradient moves the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// AdamW.
+    AdamW,
+    /// Stochastic gradient descent, as PyTorch's.
+    Sgd {
+        /// Share of the last movement that goes on, 0 to 1.
+        momentum: f64,
+        /// Whether the gradient is taken ahead of it (Nesterov).
+        nesterov: bool,
+    },
+}
+
+/// What an optimiser is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Habits {
+    /// How a gradient moves the weights.
+    pub rule: Rule,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// The average follows the weights over about this many steps.
+    pub average_steps: f64,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { rule: Rule::AdamW, weight_decay: 0.05, average_steps: 250.0 }
+    }
+}
 
 /// State of the optimiser: moments and average, each as long as the parameters.
-pub struct AdamW {
-    /// First moment.
+pub struct Optimiser {
+    /// First moment; the movement of SGD.
     pub first: Tensor,
     /// Second moment.
     pub second: Tensor,
@@ -26,9 +54,9 @@ pub struct AdamW {
     /// Steps taken.
     pub steps: i64,
     /// Steps since the average began.
-    age: i64,
+    pub age: i64,
     decays: Tensor,
-    weight_decay: f64,
+    habits: Habits,
 }
 
 /// What became of a gradient.
@@ -40,9 +68,9 @@ pub enum Step {
     Refused,
 }
 
-impl AdamW {
+impl Optimiser {
     /// A fresh optimiser for these parameters; `decays` is 1 where weight decay applies.
-    pub fn new(params: &Tensor, buffers: &Tensor, decays: Tensor, weight_decay: f64) -> Self {
+    pub fn new(params: &Tensor, buffers: &Tensor, decays: Tensor, habits: Habits) -> Self {
         Self {
             first: params.zeros_like(),
             second: params.zeros_like(),
@@ -51,7 +79,7 @@ impl AdamW {
             steps: 0,
             age: 0,
             decays,
-            weight_decay,
+            habits,
         }
     }
 
@@ -70,59 +98,70 @@ impl AdamW {
             let _ = gradient.g_mul_scalar_(GRADIENT_MAX / length);
         }
         self.steps += 1;
+        let movement = match self.habits.rule {
+            Rule::AdamW => self.adam(gradient) * rate,
+            Rule::Sgd { momentum, nesterov } => {
+                let _ = self.first.g_mul_scalar_(momentum).g_add_(gradient);
+                if nesterov { (&*gradient + &self.first * momentum) * rate } else { &self.first * rate }
+            }
+        };
+        let decay = params.multiply(&self.decays);
+        let _ = params.g_sub_(&(decay * (rate * self.habits.weight_decay)));
+        let _ = params.g_sub_(&movement);
+        // A young average covers its last fifth, so that it soon forgets where it began.
+        self.age += 1;
+        let share = (1.0 / self.habits.average_steps).max(1.0 / (1.0 + self.age as f64 / 5.0));
+        let _ = self.average.lerp_(params, share);
+        let _ = self.average_buffers.lerp_(buffers, share);
+        Step::Taken
+    }
+
+    /// Moments, and the movement they give at a learning rate of 1.
+    fn adam(&mut self, gradient: &Tensor) -> Tensor {
         let t = self.steps as f64;
         let _ = self.first.lerp_(gradient, 1.0 - BETA1);
         let _ = self.second.lerp_(&gradient.square(), 1.0 - BETA2);
         let mut size = self.second.sqrt();
         let _ = size.g_mul_scalar_((1.0 - BETA2.powf(t)).powf(-0.5)).g_add_scalar_(EPSILON);
-        let decay = params.multiply(&self.decays);
-        let _ = params.g_sub_(&(decay * (rate * self.weight_decay)));
-        let _ = params.g_sub_(&((&self.first / size) * (rate / (1.0 - BETA1.powf(t)))));
-        // A young average covers its last fifth, so that it soon forgets where it began.
-        self.age += 1;
-        let share = (1.0 / AVERAGE_STEPS).max(1.0 / (1.0 + self.age as f64 / 5.0));
-        let _ = self.average.lerp_(params, share);
-        let _ = self.average_buffers.lerp_(buffers, share);
-        Step::Taken
+        (&self.first / size) / (1.0 - BETA1.powf(t))
     }
-}
-
-/// Binary cross-entropy of the known labels. `logits`, `targets`, `known` [N, findings];
-/// `weights` [findings] multiplies the loss of positives. A label that is not known counts nothing.
-pub fn loss(logits: &Tensor, targets: &Tensor, known: &Tensor, weights: &Tensor) -> Tensor {
-    let each = logits.binary_cross_entropy_with_logits(targets, Some(known), Some(weights), tch::Reduction::Sum);
-    each / known.sum(Kind::Float).clamp_min(1.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
 
     #[test]
-    fn adamw_finds_the_lowest_point_of_a_bowl_and_refuses_a_gradient_that_is_not_finite() {
-        let mut at = Tensor::from_slice(&[3.0_f32, -2.0]);
-        let buffers = Tensor::zeros([1], (Kind::Float, tch::Device::Cpu));
-        let mut adam = AdamW::new(&at, &buffers, at.zeros_like(), 0.0);
-        for _ in 0..500 {
-            let mut gradient = &at - Tensor::from_slice(&[1.0_f32, 1.0]);
-            assert_eq!(adam.step(&mut at, &buffers, &mut gradient, 0.05), Step::Taken);
+    fn every_rule_finds_the_lowest_point_of_a_bowl_and_refuses_a_gradient_that_is_not_finite() {
+        let sgd = |nesterov| Rule::Sgd { momentum: 0.9, nesterov };
+        for rule in [Rule::AdamW, sgd(false), sgd(true)] {
+            let mut at = Tensor::from_slice(&[3.0_f32, -2.0]);
+            let buffers = Tensor::zeros([1], (Kind::Float, tch::Device::Cpu));
+            let mut optimiser = Optimiser::new(&at, &buffers, at.zeros_like(), Habits { rule, ..Habits::default() });
+            for _ in 0..500 {
+                let mut gradient = &at - Tensor::from_slice(&[1.0_f32, 1.0]);
+                assert_eq!(optimiser.step(&mut at, &buffers, &mut gradient, 0.05), Step::Taken);
+            }
+            assert!((at.double_value(&[0]) - 1.0).abs() < 0.05 && (at.double_value(&[1]) - 1.0).abs() < 0.05, "{rule:?}");
+            let before = at.copy();
+            let mut bad = Tensor::from_slice(&[f32::NAN, 0.0]);
+            assert_eq!(optimiser.step(&mut at, &buffers, &mut bad, 0.05), Step::Refused);
+            assert_eq!(at, before);
         }
-        assert!((at.double_value(&[0]) - 1.0).abs() < 0.05 && (at.double_value(&[1]) - 1.0).abs() < 0.05);
-        let before = at.copy();
-        let mut bad = Tensor::from_slice(&[f32::NAN, 0.0]);
-        assert_eq!(adam.step(&mut at, &buffers, &mut bad, 0.05), Step::Refused);
-        assert_eq!(at, before);
     }
 
     #[test]
-    fn an_unknown_label_has_no_gradient() {
-        let logits = Tensor::from_slice2(&[[0.3_f32, -1.0], [2.0, 0.5]]).set_requires_grad(true);
-        let targets = Tensor::from_slice2(&[[1.0_f32, 0.0], [0.0, 1.0]]);
-        let known = Tensor::from_slice2(&[[1.0_f32, 0.0], [1.0, 0.0]]);
-        loss(&logits, &targets, &known, &Tensor::from_slice(&[1.0_f32, 1.0])).backward();
-        let gradient = logits.grad();
-        for (n, l, zero) in [(0, 0, false), (0, 1, true), (1, 0, false), (1, 1, true)] {
-            assert_eq!(gradient.double_value(&[n, l]) == 0.0, zero);
+    fn sgd_moves_as_pytorch_does() {
+        // torch.optim.SGD([1.0], lr=0.1, momentum=0.9) on the gradients 1.0, -0.5, 0.25, by its documented formula.
+        for (nesterov, want) in [(false, [0.9, 0.86, 0.799]), (true, [0.81, 0.824, 0.7441])] {
+            let mut at = Tensor::from_slice(&[1.0_f32]);
+            let habits = Habits { rule: Rule::Sgd { momentum: 0.9, nesterov }, weight_decay: 0.0, average_steps: 1.0 };
+            let mut optimiser = Optimiser::new(&at, &at.copy(), at.zeros_like(), habits);
+            for (gradient, want) in [1.0_f32, -0.5, 0.25].into_iter().zip(want) {
+                optimiser.step(&mut at, &Tensor::from_slice(&[0.0_f32]), &mut Tensor::from_slice(&[gradient]), 0.1);
+                assert!((at.double_value(&[0]) - want).abs() < 1e-6, "{nesterov} {at}");
+            }
         }
     }
 }

@@ -1,15 +1,13 @@
 //! What a run is told, and what follows from the share of its budget that is spent.
 
 use super::architecture::Architecture;
+use super::augment::Flip;
 use super::densenet::Precision;
+use super::objective::Imbalance;
+use super::optimiser::Habits;
 use super::snapshot::Progress;
 use std::path::PathBuf;
 use tch::Device;
-
-/// Share of the budget in which the learning rate rises.
-const WARM_UP: f64 = 0.03;
-/// Learning rate at the end, as a share of its peak.
-const RATE_END: f64 = 0.01;
 
 /// What a run may be told.
 #[derive(Clone, Debug)]
@@ -34,16 +32,71 @@ pub struct Options {
     pub seed: u64,
     /// Snapshot whose trunk the run starts from.
     pub init: Option<PathBuf>,
-    /// Where to compute.
-    pub device: Device,
+    /// Where to compute: a replica on each, which share every batch.
+    pub devices: Vec<Device>,
     /// What convolutions compute in.
     pub precision: Precision,
+    /// Whether films may be mirrored.
+    pub flip: Flip,
+    /// Factor on the loss of the auxiliary heads.
+    pub auxiliary_weight: f64,
+    /// Threads that make batches.
+    pub loaders: usize,
+    /// Parts that a batch is computed in one after another; statistics are of a part, the gradient of the batch.
+    pub accumulate: usize,
+    /// How gradients move the weights.
+    pub habits: Habits,
+    /// Share of the budget in which the learning rate rises.
+    pub warm_up: f64,
+    /// Learning rate at the end, as a share of its peak.
+    pub rate_end: f64,
+    /// What is done about rare findings.
+    pub imbalance: Imbalance,
+    /// Epochs at the final size without a better mean AUC on val after which the run ends; 0: never.
+    pub patience: usize,
 }
 
 impl Options {
+    /// What a run does that is told nothing but its network.
+    pub fn of(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            epochs: None,
+            minutes: None,
+            size: 128,
+            first_size: 64,
+            first_share: 0.5,
+            batch: 32,
+            rate: 1e-3,
+            seed: 1,
+            init: None,
+            devices: vec![Device::Cpu],
+            precision: Precision::F32,
+            flip: Flip::Never,
+            auxiliary_weight: 0.3,
+            loaders: 1,
+            accumulate: 1,
+            habits: Habits::default(),
+            warm_up: 0.03,
+            rate_end: 0.01,
+            imbalance: Imbalance::Weighted { most: 5.0 },
+            patience: 0,
+        }
+    }
+
+    /// The device that holds the optimiser.
+    pub fn device(&self) -> Device {
+        self.devices.first().copied().unwrap_or(Device::Cpu)
+    }
+
     /// Share of the budget that is spent, 0 to 1.
     pub(super) fn spent(&self, progress: &Progress, films: usize, seconds: f64) -> f64 {
-        let epochs = progress.epoch as f64 + progress.films_seen as f64 / films.max(1) as f64;
+        self.spent_at(progress.epoch, progress.films_seen as f64 / films.max(1) as f64, seconds)
+    }
+
+    /// The same at a share of epoch `epoch`.
+    pub(super) fn spent_at(&self, epoch: usize, share: f64, seconds: f64) -> f64 {
+        let epochs = epoch as f64 + share;
         let by_epochs = self.epochs.map_or(0.0, |e| epochs / e.max(1) as f64);
         let by_minutes = self.minutes.map_or(0.0, |m| seconds / 60.0 / m.max(1e-9));
         by_epochs.max(by_minutes).min(1.0)
@@ -51,11 +104,11 @@ impl Options {
 
     /// Learning rate at a share of the budget: a linear rise, then half a cosine.
     pub(super) fn rate_at(&self, spent: f64) -> f64 {
-        if spent < WARM_UP {
-            return self.rate * (spent / WARM_UP).max(0.01);
+        if spent < self.warm_up {
+            return self.rate * (spent / self.warm_up).max(0.01);
         }
-        let turn = (spent - WARM_UP) / (1.0 - WARM_UP) * std::f64::consts::PI;
-        self.rate * (RATE_END + (1.0 - RATE_END) * (1.0 + turn.cos()) / 2.0)
+        let turn = (spent - self.warm_up) / (1.0 - self.warm_up).max(1e-9) * std::f64::consts::PI;
+        self.rate * (self.rate_end + (1.0 - self.rate_end) * (1.0 + turn.cos()) / 2.0)
     }
 
     /// Side of the network's input at a share of the budget, pixels.
@@ -69,22 +122,7 @@ mod tests {
     use super::*;
 
     fn options(epochs: Option<usize>, minutes: Option<f64>) -> Options {
-        let (architecture, device, precision) = (Architecture::tiny(1), Device::Cpu, Precision::F32);
-        let (size, first_size, first_share) = (128, 64, 0.5);
-        Options {
-            architecture,
-            epochs,
-            minutes,
-            size,
-            first_size,
-            first_share,
-            batch: 32,
-            rate: 1e-3,
-            seed: 1,
-            init: None,
-            device,
-            precision,
-        }
+        Options { epochs, minutes, ..Options::of(Architecture::tiny(1)) }
     }
 
     fn progress(epoch: usize, films_seen: usize) -> Progress {

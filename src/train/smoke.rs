@@ -4,22 +4,23 @@
 
 use super::TrainError;
 use super::architecture::Architecture;
+use super::auxiliary::Auxiliary;
 use super::bundle::{Exported, Request, export};
 use super::data::{Part, Record, Truth};
-use super::densenet::Precision;
 use super::films::Films;
 use super::fit::{Watch, fit};
 use super::label_set::{LabelSet, PathConfig};
+use super::origin::Origin;
 use super::random::Random;
 use super::schedule::Options;
 use super::snapshot::Snapshot;
-use super::study::{POSITIVES_MIN, Study};
+use super::study::{POSITIVES_MIN, Parts, Study};
 use crate::input::Plane;
 use std::path::Path;
 use tch::Device;
 
 /// Side of the drawn films and of the input, pixels: the smallest a manifest allows.
-const SIDE: usize = 32;
+pub(super) const SIDE: usize = 32;
 /// Drawn films.
 const FILMS: usize = 480;
 
@@ -49,20 +50,18 @@ zh = "未知"
 /// # Errors
 /// [`TrainError`] of the first part that does not fit.
 pub fn smoke(folder: &Path, watch: &mut dyn Watch) -> Result<Exported, TrainError> {
+    // Films of a thousand pixels: a second thread would wait for the first more than it would do.
+    tch::set_num_threads(1);
     let study = study(folder, "first", 3)?;
     let mut options = Options {
-        architecture: Architecture::tiny(study.set.findings.len()),
         epochs: Some(2),
-        minutes: None,
         size: SIDE,
         first_size: SIDE,
         first_share: 0.0,
         batch: 16,
         rate: 1e-2,
         seed: 7,
-        init: None,
-        device: Device::Cpu,
-        precision: Precision::F32,
+        ..Options::of(Architecture::tiny(study.set.findings.len()))
     };
     let first = fit(&study, &options, watch)?;
     options.epochs = Some(6);
@@ -87,7 +86,7 @@ pub fn smoke(folder: &Path, watch: &mut dyn Watch) -> Result<Exported, TrainErro
 }
 
 /// The drawn films with the first `findings` of the labels, snapshots in `folder`/`name`.
-fn study(folder: &Path, name: &str, findings: usize) -> Result<Study, TrainError> {
+pub(super) fn study(folder: &Path, name: &str, findings: usize) -> Result<Study, TrainError> {
     let config = PathConfig {
         train_label_path: folder.join("labels.csv"),
         k_fold_path: folder.join("k_fold.csv"),
@@ -99,7 +98,19 @@ fn study(folder: &Path, name: &str, findings: usize) -> Result<Study, TrainError
     set.findings.truncate(findings);
     let columns = [vec!["var_0".to_owned()], vec!["var_1".to_owned()], vec![]];
     let films = Films::drawn((0..FILMS).map(|i| record(i, findings)).collect(), SIDE, draw);
-    Study::of(config, set, films, &columns[..findings])
+    let origin = Origin::own(&config);
+    let answers = |r: &Record| vec![Some(f32::from(u8::from(r.sex == "F")))];
+    let auxiliary = Auxiliary { heads: vec!["sex".into()], values: films.records.iter().map(answers).collect() };
+    Study::of(Parts {
+        config,
+        set,
+        films,
+        columns: columns[..findings].to_vec(),
+        origins: vec![origin],
+        auxiliary,
+        soft: None,
+        factors: vec![],
+    })
 }
 
 fn record(i: usize, findings: usize) -> Record {
@@ -111,6 +122,8 @@ fn record(i: usize, findings: usize) -> Record {
     let sex = ["M", "F"][i % 2].to_owned();
     Record {
         row: i + 2,
+        origin: 0,
+        fold: None,
         file: format!("{i}.png"),
         patient: i.to_string(),
         age: Some((i % 80) as f64),
@@ -144,10 +157,13 @@ fn draw(film: &Record) -> Plane {
 mod tests {
     use super::*;
     use crate::model::Manifest;
+    use std::ops::ControlFlow;
 
     struct Silent;
     impl Watch for Silent {
-        fn step(&mut self, _: f64, _: &str) {}
+        fn step(&mut self, _: f64, _: &str) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
         fn epoch(&mut self, _: &str) {}
     }
 

@@ -4,7 +4,7 @@
 use super::TrainError;
 use super::architecture::Architecture;
 use super::densenet::DenseNet;
-use super::optimiser::AdamW;
+use super::optimiser::Optimiser;
 use std::path::Path;
 use tch::{Device, Tensor};
 
@@ -33,6 +33,18 @@ pub struct Progress {
     pub val_auc: Option<f64>,
     /// What was done so far, one line a stage, for the model card.
     pub history: Vec<String>,
+    /// Names of the auxiliary heads, whose logits follow those of the findings.
+    #[serde(default)]
+    pub auxiliary: Vec<String>,
+    /// Steps since the average began.
+    #[serde(default)]
+    pub average_age: i64,
+    /// Epochs at the final size since the best one.
+    #[serde(default)]
+    pub since_best: usize,
+    /// Sum and number of the losses of this epoch so far.
+    #[serde(default)]
+    pub losses: (f64, f64),
 }
 
 /// A snapshot read back.
@@ -46,7 +58,7 @@ pub struct Snapshot {
 ///
 /// # Errors
 /// [`TrainError`] where the file cannot be written.
-pub fn save(path: &Path, progress: &Progress, net: &DenseNet, adam: &AdamW) -> Result<(), TrainError> {
+pub fn save(path: &Path, progress: &Progress, net: &DenseNet, adam: &Optimiser) -> Result<(), TrainError> {
     let json = serde_json::to_vec(progress).map_err(|e| TrainError::content(path, e.to_string()))?;
     let named = [
         ("progress", Tensor::from_slice(&json)),
@@ -75,7 +87,7 @@ impl Snapshot {
         let bytes = tensors.get("progress").ok_or_else(|| TrainError::content(path, "tensor progress is missing"))?;
         let json = Vec::<u8>::try_from(bytes.to_device(Device::Cpu))?;
         let progress: Progress = serde_json::from_slice(&json).map_err(|e| TrainError::content(path, e.to_string()))?;
-        let (params, buffers) = DenseNet::lengths(&progress.architecture);
+        let (params, buffers) = DenseNet::lengths(&progress.network());
         for (name, length) in [
             ("params", params),
             ("buffers", buffers),
@@ -98,21 +110,23 @@ impl Snapshot {
 
     /// The network as it was being trained.
     pub fn net(&self) -> DenseNet {
-        DenseNet::of(self.progress.architecture.clone(), self.of("params"), self.of("buffers"))
+        DenseNet::of(self.progress.network(), self.of("params"), self.of("buffers"))
     }
 
-    /// The averaged network, which is evaluated and exported.
+    /// The averaged network, which is evaluated and exported, without auxiliary heads.
     pub fn averaged(&self) -> DenseNet {
-        DenseNet::of(self.progress.architecture.clone(), self.of("average"), self.of("average_buffers"))
+        let whole = DenseNet::of(self.progress.network(), self.of("average"), self.of("average_buffers"));
+        whole.cut(self.progress.architecture.findings)
     }
 
     /// Gives `adam` the state it had.
-    pub fn restore(&self, adam: &mut AdamW) {
+    pub fn restore(&self, adam: &mut Optimiser) {
         adam.first = self.of("first");
         adam.second = self.of("second");
         adam.average = self.of("average");
         adam.average_buffers = self.of("average_buffers");
         adam.steps = self.progress.steps;
+        adam.age = self.progress.average_age;
     }
 }
 
@@ -121,7 +135,30 @@ impl Progress {
     pub fn begin(architecture: Architecture, label_set: &str, seed: u64, size: usize) -> Self {
         let (label_set, history) = (label_set.to_owned(), vec![]);
         let (epoch, films_seen, films_total, steps, seconds, val_auc) = (0, 0, 0, 0, 0.0, None);
-        Self { architecture, label_set, epoch, films_seen, seed, steps, seconds, films_total, size, val_auc, history }
+        let (auxiliary, average_age, since_best, losses) = (vec![], 0, 0, (0.0, 0.0));
+        Self {
+            architecture,
+            label_set,
+            epoch,
+            films_seen,
+            seed,
+            steps,
+            seconds,
+            films_total,
+            size,
+            val_auc,
+            history,
+            auxiliary,
+            average_age,
+            since_best,
+            losses,
+        }
+    }
+
+    /// The network that is trained: the one that is exported, with the auxiliary heads beside its findings.
+    pub fn network(&self) -> Architecture {
+        let findings = self.architecture.findings + self.auxiliary.len() as i64;
+        Architecture { findings, ..self.architecture.clone() }
     }
 
     /// What this run did, one line for the model card.
@@ -141,6 +178,7 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use super::super::optimiser::Habits;
     use super::*;
 
     #[test]
@@ -149,7 +187,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("latest.pt");
         let net = DenseNet::random(Architecture::tiny(2), Device::Cpu, 1);
-        let mut adam = AdamW::new(&net.params, &net.buffers, net.decays(), 0.0);
+        let mut adam = Optimiser::new(&net.params, &net.buffers, net.decays(), Habits::default());
         let mut params = net.params.shallow_clone();
         tch::no_grad(|| adam.step(&mut params, &net.buffers, &mut net.params.ones_like(), 0.1));
         let progress = Progress { steps: 1, films_seen: 64, ..Progress::begin(Architecture::tiny(2), "drawn", 9, 64) };
@@ -158,7 +196,7 @@ mod tests {
         let back = Snapshot::load(&path, Device::Cpu).unwrap();
         assert_eq!(back.progress, progress);
         assert_eq!(back.net().params, net.params);
-        let mut other = AdamW::new(&net.params, &net.buffers, net.decays(), 0.0);
+        let mut other = Optimiser::new(&net.params, &net.buffers, net.decays(), Habits::default());
         back.restore(&mut other);
         assert_eq!((&other.first, &other.second, other.steps), (&adam.first, &adam.second, 1));
 

@@ -1,20 +1,91 @@
 //! Everything a run learns from, read and checked: config, label set, films, and which heads have evidence.
 
 use super::TrainError;
-use super::data::{self, Part, Records, Truth};
-use super::films::Films;
-use super::folds;
+use super::auxiliary::Auxiliary;
+use super::data::{self, Part, Record, Records, Truth};
+use super::films::{Films, Smaller};
+use super::folds::{self, Kept};
 use super::label_set::{LabelSet, PathConfig};
+use super::objective::Imbalance;
+use super::origin::Origin;
+use super::provenance::{self, SourceWeights};
+use super::soft::Soft;
+use super::targets::{Evidence, Targets};
+use crate::labels::{FaultList, Faults, UncertainPolicies};
 use crate::model::InputSpec;
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 /// Fewest positives of a finding in a part for which it is learnt, or a figure is given.
 pub const POSITIVES_MIN: usize = 20;
+
+/// Share of the films below which a finding is rare, for sampling.
+const RARE: f32 = 0.1;
 
 /// Subtracted from greys and dividing them: greys in [0, 1] become [-2, 2]. Constants, so that
 /// weights pass from one data set to another.
 const MEAN: f32 = 0.5;
 const STD: f32 = 0.25;
+
+/// Which films and labels a run learns from.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Side that films are reduced to before anything else, pixels.
+    pub detail: usize,
+    /// Films of patients known to be younger are left out, years.
+    pub minimum_age: f64,
+    /// What becomes of films stored smaller than `detail`.
+    pub smaller: Smaller,
+    /// Whether there are auxiliary heads.
+    pub auxiliary: bool,
+    /// A teacher's probabilities and their share of the loss.
+    pub soft: Option<(PathBuf, f32)>,
+    /// What uncertain labels count as.
+    pub uncertain: UncertainPolicies,
+    /// How much a label counts by where it is from.
+    pub source_weights: SourceWeights,
+    /// Sources beside the config's own.
+    pub further: Vec<Origin>,
+    /// The fold that is `val`, where `k_fold_path` holds folds.
+    pub fold: Option<usize>,
+}
+
+impl Selection {
+    /// Films of at least `detail` pixels of patients of the intended age, with their own labels alone.
+    pub fn plain(detail: usize) -> Self {
+        Self {
+            detail,
+            minimum_age: f64::from(super::bundle::MINIMUM_AGE_YEARS),
+            smaller: Smaller::LeaveOut,
+            auxiliary: false,
+            soft: None,
+            uncertain: UncertainPolicies::default(),
+            source_weights: SourceWeights::new(),
+            further: vec![],
+            fold: None,
+        }
+    }
+}
+
+/// What a study is made of.
+pub struct Parts {
+    /// Paths.
+    pub config: PathConfig,
+    /// Findings.
+    pub set: LabelSet,
+    /// Films.
+    pub films: Films,
+    /// Name of each finding's columns.
+    pub columns: Vec<Vec<String>>,
+    /// Sources of the films.
+    pub origins: Vec<Origin>,
+    /// Auxiliary answers of the films.
+    pub auxiliary: Auxiliary,
+    /// A teacher's probabilities and their share of the loss.
+    pub soft: Option<(Soft, f32)>,
+    /// [films][findings]: how much a label counts by where it is from; empty where all count the same.
+    pub factors: Vec<Vec<f32>>,
+}
 
 /// What a run learns from.
 pub struct Study {
@@ -28,35 +99,173 @@ pub struct Study {
     pub records: Records,
     /// For each finding, whether its loss counts.
     pub trained: Vec<bool>,
+    /// What each head shall say of each film.
+    pub targets: Targets,
+    /// Sources of the films.
+    pub origins: Vec<Origin>,
+    /// Films left out because their patients are too young.
+    pub too_young: usize,
+    /// Age below which they are, years.
+    pub minimum_age: f64,
+    /// Laterals, which are left out.
+    pub laterals: usize,
+    /// Number of folds; 0 where the films are in parts.
+    pub folds: usize,
+    auxiliary: Auxiliary,
+    soft: Option<(Soft, f32)>,
+    factors: Vec<Vec<f32>>,
+    snapshots: PathBuf,
+}
+
+/// The records that `config` and the further sources name, and the folds kept at `k_fold_path`; the first run writes its parts there.
+///
+/// # Errors
+/// [`TrainError`] with every fault of the label files at once.
+pub fn labels_and_parts(
+    config: &PathConfig,
+    set: &LabelSet,
+    selection: &Selection,
+) -> Result<(Vec<Origin>, Records, Vec<Faults>), TrainError> {
+    let unknown = selection.uncertain.unknown(&set.findings.iter().map(|f| f.id.as_str()).collect::<Vec<_>>());
+    if !unknown.is_empty() {
+        return Err(TrainError::Run(format!(
+            "a policy for uncertain labels names {}: no finding of {}",
+            unknown.join(", "),
+            set.name
+        )));
+    }
+    let origins: Vec<Origin> = [Origin::own(config)].into_iter().chain(selection.further.iter().cloned()).collect();
+    let (records, faults) = data::read(&origins, set, &selection.uncertain)?;
+    Ok((origins, records, faults))
+}
+
+/// Every fault of every label file.
+///
+/// # Errors
+/// [`TrainError::Labels`], or [`TrainError::Run`] with those of several files.
+pub fn check(origins: &[Origin], faults: Vec<Faults>) -> Result<(), TrainError> {
+    let lists = origins.iter().zip(faults).filter_map(|(origin, faults)| faults.check(origin.labels.display()).err());
+    let lists: Vec<FaultList> = lists.collect();
+    match <[FaultList; 1]>::try_from(lists) {
+        Ok([one]) => Err(one.into()),
+        Err(none) if none.is_empty() => Ok(()),
+        Err(several) => Err(TrainError::Run(several.iter().map(FaultList::to_string).collect::<Vec<_>>().join("\n"))),
+    }
 }
 
 impl Study {
     /// Reads and checks everything that `config` names, and checks the parts against its `k_fold_path`, or writes them there.
     ///
     /// # Errors
-    /// [`TrainError`] with every fault of the label file and of the films at once.
-    pub fn read(config: &Path, labels: &Path, detail: usize, seen: impl FnMut(usize)) -> Result<Self, TrainError> {
+    /// [`TrainError`] with every fault of the label files and of the films at once.
+    pub fn read(config: &Path, labels: &Path, selection: &Selection, seen: impl FnMut(usize)) -> Result<Self, TrainError> {
         let config = PathConfig::read(config)?;
         let set = LabelSet::read(labels)?;
-        let records = data::read(&config.train_label_path, &set)?;
-        let films = Films::load(&records, &config.train_label_path, &config.train_img_path, &config.test_img_path, detail, seen)?;
-        Self::of(config, set, films, &records.columns)
+        let (origins, mut records, mut faults) = labels_and_parts(&config, &set, selection)?;
+        let all = std::mem::take(&mut records.films);
+        records.films = all.iter().filter(|f| f.age.is_none_or(|age| age >= selection.minimum_age)).cloned().collect();
+        let too_young = all.len() - records.films.len();
+        let mut films = Films::load(&records, &origins, selection.detail, selection.smaller, &mut faults, seen)?;
+        check(&origins, faults)?;
+        let folds = match folds::keep(&all, &config.k_fold_path)? {
+            Kept::Parts => 0,
+            Kept::Folds { of, count } => {
+                let fold: HashMap<&str, Option<usize>> = all.iter().zip(of).map(|(f, of)| (f.file.as_str(), of)).collect();
+                for film in &mut films.records {
+                    film.fold = fold.get(film.file.as_str()).copied().flatten();
+                }
+                count
+            }
+        };
+        let auxiliary = match selection.auxiliary {
+            true => Auxiliary::read(&origins, &set, &films.records)?,
+            false => Auxiliary::none(films.records.len()),
+        };
+        let soft = match &selection.soft {
+            Some((path, share)) => Some((Soft::read(path, &set, &auxiliary.heads)?, *share)),
+            None => None,
+        };
+        let factors = factors(&origins, &records.columns, &selection.source_weights, &films.records)?;
+        let (columns, laterals) = (records.columns, records.laterals);
+        if let Some(fold) = fold_of(folds, selection.fold, &config.k_fold_path)? {
+            put_in_parts(&mut films.records, fold);
+        }
+        let mut study = Self::of(Parts { config, set, films, columns, origins, auxiliary, soft, factors })?;
+        if let Some((path, _)) = selection.soft.as_ref().filter(|_| study.targets.softened == 0) {
+            return Err(TrainError::content(path, "its column file names no film of the label file"));
+        }
+        (study.too_young, study.minimum_age, study.laterals, study.folds) = (too_young, selection.minimum_age, laterals, folds);
+        match selection.fold {
+            Some(fold) => study.take_fold(fold).map(|()| study),
+            None => Ok(study),
+        }
     }
 
     /// A study of these films.
     ///
     /// # Errors
-    /// [`TrainError`] where no finding has evidence or the parts differ from `k_fold_path`.
-    pub fn of(config: PathConfig, set: LabelSet, films: Films, columns: &[Vec<String>]) -> Result<Self, TrainError> {
-        let records = films.kept(columns);
+    /// [`TrainError`] where no finding has evidence.
+    pub fn of(parts: Parts) -> Result<Self, TrainError> {
+        let Parts { config, set, films, columns, origins, auxiliary, soft, factors } = parts;
+        let records = films.kept(&columns);
+        let snapshots = config.snapshot_path.clone();
+        let targets = Targets { auxiliary: vec![], films: vec![], softened: 0 };
+        let (too_young, minimum_age, laterals, folds, trained) = (0, 0.0, 0, 0, vec![]);
+        let mut study = Self {
+            config,
+            set,
+            films,
+            records,
+            trained,
+            targets,
+            origins,
+            too_young,
+            minimum_age,
+            laterals,
+            folds,
+            auxiliary,
+            soft,
+            factors,
+            snapshots,
+        };
+        study.weigh_evidence()?;
+        Ok(study)
+    }
+
+    /// Makes fold `fold` the part `val` and the others `train`; snapshots go to a folder of its own.
+    ///
+    /// # Errors
+    /// [`TrainError`] where no finding has evidence then.
+    pub fn take_fold(&mut self, fold: usize) -> Result<(), TrainError> {
+        put_in_parts(&mut self.films.records, fold);
+        self.records.films.clone_from(&self.films.records);
+        self.config.snapshot_path = self.snapshots.join(format!("fold_{fold}"));
+        self.weigh_evidence()
+    }
+
+    /// Where snapshots lie, or the folders of the folds.
+    pub fn snapshots(&self) -> &Path {
+        &self.snapshots
+    }
+
+    /// Which heads have evidence, and the targets that follow.
+    fn weigh_evidence(&mut self) -> Result<(), TrainError> {
+        let records = &self.records;
         let enough = |f| records.positives(Part::Train, f) >= POSITIVES_MIN && records.positives(Part::Val, f) > 0;
-        let trained: Vec<bool> = (0..set.findings.len()).map(enough).collect();
-        if !trained.contains(&true) {
-            let what = format!("no finding of {} has {POSITIVES_MIN} positives in train and one in val", set.name);
-            return Err(TrainError::content(&config.train_label_path, what));
+        self.trained = (0..self.set.findings.len()).map(enough).collect();
+        if !self.trained.contains(&true) {
+            let what = format!("no finding of {} has {POSITIVES_MIN} positives in train and one in val", self.set.name);
+            return Err(TrainError::content(&self.config.train_label_path, what));
         }
-        folds::keep(&records, &config.k_fold_path)?;
-        Ok(Self { config, set, films, records, trained })
+        let evidence = Evidence {
+            trained: &self.trained,
+            auxiliary: &self.auxiliary,
+            soft: self.soft.as_ref().map(|(soft, share)| (soft, *share)),
+            factors: &self.factors,
+            origins: &self.origins,
+        };
+        self.targets = Targets::of(&self.films.records, &evidence);
+        Ok(())
     }
 
     /// How a film becomes the input of a network of side `size`.
@@ -64,26 +273,70 @@ impl Study {
         InputSpec { size, detail: self.films.detail, mean: MEAN, std: STD }
     }
 
-    /// Factor on the loss of a finding's positives: the square root of negatives / positives, at most 5. Enough that
-    /// a rare finding is learnt, not so much that its few positives are learnt by heart.
-    pub fn positive_weights(&self) -> Vec<f32> {
+    /// Factor on the loss of a finding's positives. Of [`Imbalance::Weighted`], enough that a rare finding is learnt, not so
+    /// much that its few positives are learnt by heart.
+    pub fn positive_weights(&self, imbalance: Imbalance) -> Vec<f32> {
+        let Imbalance::Weighted { most } = imbalance else { return vec![1.0; self.set.findings.len()] };
         (0..self.set.findings.len())
             .map(|f| {
                 let (positives, known) = self.counts(f);
-                if positives == 0 { 1.0 } else { ((known - positives) as f32 / positives as f32).sqrt().clamp(1.0, 5.0) }
+                if positives == 0 { 1.0 } else { ((known - positives) as f32 / positives as f32).sqrt().clamp(1.0, most) }
             })
             .collect()
     }
 
-    /// The logit a finding starts from: that of its weighted share in train.
-    pub fn start_biases(&self) -> Vec<f32> {
-        let weights = self.positive_weights();
-        (0..self.set.findings.len())
+    /// The logit a head starts from: that of its weighted share in train.
+    pub fn start_biases(&self, imbalance: Imbalance) -> Vec<f32> {
+        let (weights, train, findings) = (self.positive_weights(imbalance), self.films.of(Part::Train), self.set.findings.len());
+        let auxiliary = (findings..findings + self.targets.auxiliary.len()).map(|h| {
+            let mean = self.targets.mean(h, &train).clamp(0.01, 0.99);
+            (mean / (1.0 - mean)).ln()
+        });
+        let finding = |f: usize| {
+            let (positives, known) = self.counts(f);
+            if self.trained[f] { (weights[f] * positives as f32 / (known - positives).max(1) as f32).ln() } else { 0.0 }
+        };
+        (0..findings).map(finding).chain(auxiliary).collect()
+    }
+
+    /// How often each film of train is to be seen in an epoch: by its source and, of [`Imbalance::Sampled`], its rarest finding.
+    pub fn repeats(&self, imbalance: Imbalance) -> Vec<f32> {
+        let shares: Vec<f32> = (0..self.set.findings.len())
             .map(|f| {
                 let (positives, known) = self.counts(f);
-                if !self.trained[f] { 0.0 } else { (weights[f] * positives as f32 / (known - positives).max(1) as f32).ln() }
+                positives as f32 / known.max(1) as f32
             })
-            .collect()
+            .collect();
+        let of = |film: &Record| {
+            let rare = match imbalance {
+                Imbalance::Sampled { most } => {
+                    film.truths.iter().zip(&shares).zip(&self.trained).fold(1.0, |all, ((truth, share), trained)| {
+                        let counts = *trained && *truth == Truth::Positive;
+                        if counts { f32::max(all, (RARE / share.max(1e-6)).sqrt().min(most)) } else { all }
+                    })
+                }
+                _ => 1.0,
+            };
+            rare * self.origins[film.origin].sampling
+        };
+        self.films.records.iter().filter(|f| f.part == Part::Train).map(of).collect()
+    }
+
+    /// Plain sigmoid of each logit; nothing for a finding that is not trained.
+    pub fn probabilities(&self, known: &[(Vec<f32>, Vec<bool>)]) -> Vec<(Vec<f32>, Vec<bool>)> {
+        let sigmoid = |scores: &[f32]| scores.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect();
+        let trained = known.iter().zip(&self.trained);
+        trained.map(|((s, t), trained)| if *trained { (sigmoid(s), t.clone()) } else { (vec![], vec![]) }).collect()
+    }
+
+    /// Mean unweighted cross-entropy of the trained findings.
+    pub fn loss(&self, known: &[(Vec<f32>, Vec<bool>)]) -> f64 {
+        let trained = known.iter().zip(&self.trained).filter(|(_, t)| **t).map(|(k, _)| k);
+        let (sum, count) = trained.flat_map(|(s, t)| s.iter().zip(t)).fold((0.0, 0.0), |(sum, count), (z, t)| {
+            let z = f64::from(if *t { *z } else { -*z });
+            (sum + (-z).max(0.0) + (-z.abs()).exp().ln_1p(), count + 1.0)
+        });
+        sum / count
     }
 
     fn counts(&self, finding: usize) -> (usize, usize) {
@@ -100,4 +353,47 @@ impl Study {
             })
             .collect()
     }
+}
+
+/// The fold that is asked for, checked against what `k_fold_path` holds.
+fn fold_of(folds: usize, wanted: Option<usize>, path: &Path) -> Result<Option<usize>, TrainError> {
+    match wanted {
+        None if folds > 0 => {
+            let what = format!("it holds {folds} folds: say --fold 0 to {} or --fold all", folds - 1);
+            Err(TrainError::content(path, what))
+        }
+        Some(_) if folds == 0 => {
+            let what = "it holds parts, not folds: move it away and write folds with `chexbox folds`, or leave --fold out";
+            Err(TrainError::content(path, what))
+        }
+        Some(fold) if fold >= folds => {
+            Err(TrainError::content(path, format!("--fold is {fold}, allowed are 0 to {}", folds - 1)))
+        }
+        other => Ok(other),
+    }
+}
+
+fn put_in_parts(films: &mut [Record], fold: usize) {
+    for film in films.iter_mut().filter(|f| f.part != Part::Test) {
+        film.part = if film.fold == Some(fold) { Part::Val } else { Part::Train };
+    }
+}
+
+/// How much each label of each film counts by where it is from; empty where no source has a weight.
+fn factors(
+    origins: &[Origin],
+    columns: &[Vec<String>],
+    weights: &SourceWeights,
+    films: &[Record],
+) -> Result<Vec<Vec<f32>>, TrainError> {
+    if weights.is_empty() {
+        return Ok(vec![]);
+    }
+    let files: Vec<Option<HashMap<String, Vec<f32>>>> =
+        origins.iter().map(|o| provenance::factors(&o.labels, columns, weights)).collect::<Result<_, _>>()?;
+    if files.iter().all(Option::is_none) {
+        return Err(TrainError::Run(provenance::none_named(weights)));
+    }
+    let of = |film: &Record| files[film.origin].as_ref()?.get(origins[film.origin].plain(&film.file)).cloned();
+    Ok(films.iter().map(|f| of(f).unwrap_or_default()).collect())
 }

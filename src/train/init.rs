@@ -1,0 +1,147 @@
+//! Weights to start from: the trunk of a snapshot, or of a torchvision DenseNet of the same shape; the head is always new.
+//!
+//! A torchvision network was made for three normalised colours. Its first convolution is summed over them, which gives what
+//! it would give for a film in all three. The scale differs: torchvision subtracts about 0.45 and divides by about 0.225,
+//! here 0.5 and 0.25; the first batch normalisation takes this up within some steps of training, and a forward pass without
+//! training is only exact for an input in torchvision's scale.
+
+use super::TrainError;
+use super::architecture::Slot;
+use super::densenet::DenseNet;
+use super::snapshot::Snapshot;
+use super::torch_file;
+use std::collections::HashMap;
+use std::path::Path;
+use tch::Tensor;
+
+/// Prefix of networks that were trained with DataParallel.
+const PARALLEL: &str = "module.";
+
+/// Gives `net` the trunk of the file at `path`; what a snapshot's card says of its past comes back.
+///
+/// # Errors
+/// [`TrainError`] where the file cannot be read, or with every tensor that is missing or of another shape.
+pub fn start_from(net: &DenseNet, path: &Path) -> Result<Vec<String>, TrainError> {
+    if path.extension().is_some_and(|e| e == "pth" || e == "safetensors") {
+        let tensors = torch_file::read(path)?;
+        take_trunk(net, tensors, path)?;
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        return Ok(vec![format!("trunk of {name}, a torchvision DenseNet trained elsewhere")]);
+    }
+    let snapshot = Snapshot::load(path, net.params.device())?;
+    let trunk = snapshot.averaged();
+    let length = |net: &DenseNet| {
+        let head = net.architecture.findings * (net.architecture.feature_channels() + 1);
+        net.params.size1().map(|all| all - head)
+    };
+    let own = length(net)?;
+    if own != length(&trunk)? || net.buffers.size() != trunk.buffers.size() {
+        return Err(TrainError::content(path, "the snapshot's network has another trunk"));
+    }
+    tch::no_grad(|| {
+        net.params.narrow(0, 0, own).copy_(&trunk.params.narrow(0, 0, own));
+        net.buffers.shallow_clone().copy_(&trunk.buffers);
+    });
+    Ok(snapshot.progress.history.iter().cloned().chain([snapshot.progress.stage()]).collect())
+}
+
+fn take_trunk(net: &DenseNet, tensors: HashMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
+    let tensors: HashMap<String, Tensor> = tensors.into_iter().map(|(name, tensor)| (named(&name), tensor)).collect();
+    let mut faults = Vec::new();
+    for slot in net.architecture.slots().iter().filter(|s| s.name.starts_with("features.")) {
+        match fitting(slot, tensors.get(&slot.name)) {
+            Ok(tensor) => tch::no_grad(|| net.get(&slot.name).map(|own| own.shallow_clone().copy_(&tensor)))?,
+            Err(what) => faults.push(what),
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let shown = faults.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let more = if faults.len() > 5 { format!("; and {} more", faults.len() - 5) } else { String::new() };
+    Err(TrainError::content(path, format!("is no torchvision DenseNet of this shape: {shown}{more}")))
+}
+
+/// The tensor for a slot; three colours are summed where the slot has one channel.
+fn fitting(slot: &Slot, found: Option<&Tensor>) -> Result<Tensor, String> {
+    let tensor = found.ok_or_else(|| format!("{} is missing", slot.name))?;
+    let size = tensor.size();
+    if size == slot.shape {
+        return Ok(tensor.shallow_clone());
+    }
+    if let ([out, 3, h, w], [own, 1, rows, columns]) = (&size[..], &slot.shape[..])
+        && [out, h, w] == [own, rows, columns]
+    {
+        return Ok(tensor.sum_dim_intlist([1_i64].as_slice(), true, tch::Kind::Float));
+    }
+    Err(format!("{} has shape {size:?}, needed is {:?}", slot.name, slot.shape))
+}
+
+/// torchvision's present name of a tensor: without DataParallel's prefix, `norm.1` of its first files as `norm1`.
+fn named(name: &str) -> String {
+    let name = name.strip_prefix(PARALLEL).unwrap_or(name);
+    if !name.contains("denselayer") {
+        return name.to_owned();
+    }
+    ["norm", "conv"].iter().fold(name.to_owned(), |name, part| {
+        [1, 2].iter().fold(name, |name, n| name.replace(&format!(".{part}.{n}."), &format!(".{part}{n}.")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::architecture::Architecture;
+    use super::super::densenet::{Mode, Precision};
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn names_of_every_age_are_known() {
+        for (old, new) in [
+            ("module.features.conv0.weight", "features.conv0.weight"),
+            ("features.denseblock1.denselayer2.norm.1.weight", "features.denseblock1.denselayer2.norm1.weight"),
+            ("module.features.denseblock4.denselayer16.conv.2.weight", "features.denseblock4.denselayer16.conv2.weight"),
+            ("features.transition1.norm.running_var", "features.transition1.norm.running_var"),
+        ] {
+            assert_eq!(named(old), new);
+        }
+    }
+
+    #[test]
+    fn a_network_of_another_shape_is_refused_with_the_tensors() {
+        let net = DenseNet::random(Architecture::tiny(2), Device::Cpu, 1);
+        let tensors =
+            HashMap::from([("features.conv0.weight".to_owned(), Tensor::zeros([8, 2, 7, 7], (Kind::Float, Device::Cpu)))]);
+        let error = take_trunk(&net, tensors, Path::new("x.pth")).unwrap_err().to_string();
+        for what in
+            ["features.conv0.weight has shape [8, 2, 7, 7], needed is [8, 1, 7, 7]", "features.norm0.weight is missing", "more"]
+        {
+            assert!(error.contains(what), "{what} not in {error}");
+        }
+    }
+
+    /// tools/torchvision_densenet.py writes the same random network in every form, and what PyTorch computes with it.
+    #[test]
+    fn every_form_of_a_torchvision_file_gives_the_features_that_pytorch_computes() {
+        let Some(python) = std::env::var_os("CHEXBOX_TORCH_PYTHON") else {
+            println!("skipped: CHEXBOX_TORCH_PYTHON names no Python that has torch");
+            return;
+        };
+        let folder = std::env::temp_dir().join(format!("chexbox-torchvision-{}", std::process::id()));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/torchvision_densenet.py");
+        let done = std::process::Command::new(python).arg(script).arg(&folder).status().unwrap();
+        assert!(done.success());
+        let read = |name: &str| Tensor::read_safetensors(folder.join(name)).unwrap().into_iter().collect::<HashMap<_, _>>();
+        let reference = read("reference.safetensors");
+        for name in ["zip.pth", "legacy_module_old_names.pth", "nested.pth", "plain.safetensors"] {
+            let net = DenseNet::random(Architecture::densenet121(3), Device::Cpu, 9);
+            let history = start_from(&net, &folder.join(name)).unwrap();
+            assert!(history[0].contains(name));
+            let out = tch::no_grad(|| net.forward(&reference["grey"], Mode::Eval, Precision::F32)).unwrap();
+            let apart = (out.features - &reference["features"]).abs().max().double_value(&[]);
+            println!("{name}: largest difference {apart:.1e}");
+            assert!(apart < 1e-4, "{name}: {apart}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,132 @@
+//! Soft labels: probabilities that another model, a teacher, gives films (Hinton, Vinyals, Dean 2015).
+//!
+//! In: a CSV with the column `file` (or `image`) as in the label file, and a column of probabilities for any finding
+//! (its id, its variable or its public labels) or auxiliary head. Out: a probability per film and head where there is
+//! one. Never: a run on a file with faults; all of them are reported at once.
+
+use super::TrainError;
+use crate::labels::{Faults, Label, LabelSet};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Probabilities of films, by their path below the image folder.
+pub struct Soft {
+    films: HashMap<String, Vec<Option<f32>>>,
+    heads: usize,
+}
+
+impl Soft {
+    /// Reads the probabilities of the findings of `set` and of these auxiliary heads.
+    ///
+    /// # Errors
+    /// [`TrainError::Labels`] with every fault and its row; [`TrainError::File`] where it cannot be read.
+    pub fn read(path: &Path, set: &LabelSet, auxiliary: &[String]) -> Result<Self, TrainError> {
+        let file = std::fs::File::open(path).map_err(|e| TrainError::file(path, e))?;
+        let mut faults = Faults::default();
+        let soft = parse(file, set, auxiliary, &mut faults).map_err(|what| TrainError::content(path, what))?;
+        faults.check(path.display())?;
+        Ok(soft)
+    }
+
+    /// The probabilities of a film, a head each.
+    pub fn of(&self, file: &str) -> Vec<Option<f32>> {
+        self.films.get(file).cloned().unwrap_or_else(|| vec![None; self.heads])
+    }
+
+    /// Whether it says anything of this film.
+    pub fn has(&self, file: &str) -> bool {
+        self.films.contains_key(file)
+    }
+}
+
+fn parse(source: impl std::io::Read, set: &LabelSet, auxiliary: &[String], faults: &mut Faults) -> Result<Soft, String> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
+    let names = reader.headers().map_err(|e| e.to_string())?.clone();
+    let at = |name: &str| names.iter().position(|n| n.trim() == name);
+    let film = at("file").or_else(|| at("image")).ok_or("the header has neither a column file nor image")?;
+    let of = |label: &Label| match at(&label.id).or_else(|| at(&label.variable)) {
+        Some(i) => vec![i],
+        None => label.columns.iter().filter_map(|c| at(c)).collect(),
+    };
+    let mut columns: Vec<Vec<usize>> = set.findings.iter().map(of).collect();
+    if columns.iter().all(Vec::is_empty) {
+        return Err("no column is named after a finding of the label set: its id, its variable or a public label".into());
+    }
+    columns.extend(auxiliary.iter().map(|name| at(name).into_iter().collect::<Vec<_>>()));
+    let mut films = HashMap::new();
+    for (i, line) in reader.records().enumerate() {
+        let row = i + 2;
+        match line {
+            Err(e) => faults.add(row, e),
+            Ok(line) if line.len() != names.len() => {
+                faults.add(row, format!("has {} fields, the header has {}", line.len(), names.len()));
+            }
+            Ok(line) => {
+                let file = line[film].trim().to_owned();
+                let values = columns.iter().map(|at| any(at, row, &line, &names, faults)).collect();
+                if films.insert(file.clone(), values).is_some() {
+                    faults.add(row, format!("{file} stands in an earlier row already"));
+                }
+            }
+        }
+    }
+    Ok(Soft { films, heads: columns.len() })
+}
+
+/// The probability that any of several labels holds, taken as independent given the film; `None` where all are blank.
+fn any(at: &[usize], row: usize, line: &csv::StringRecord, names: &csv::StringRecord, faults: &mut Faults) -> Option<f32> {
+    let mut none_of = None;
+    for &i in at {
+        let text = line[i].trim();
+        match text.parse::<f32>() {
+            _ if text.is_empty() => {}
+            Ok(p) if (0.0..=1.0).contains(&p) => none_of = Some(none_of.unwrap_or(1.0) * (1.0 - p)),
+            _ => faults.add(row, format!("{} is {text}, allowed are 0 to 1 and blank", &names[i])),
+        }
+    }
+    none_of.map(|p: f32| 1.0 - p)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> LabelSet {
+        toml::from_str(
+            "name='x'\ntitle_en='x'\ntitle_zh='x'\n[[finding]]\nid='edema'\nvariable='var_0'\nen='a'\nzh='a'\ncolumns=['Edema']\n\
+             [[finding]]\nid='b'\nvariable='var_1'\nen='b'\nzh='b'\ncolumns=['Mass','Nodule']\n\
+             [[finding]]\nid='c'\nvariable='var_2'\nen='c'\nzh='c'\n",
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_column_stands_for_its_finding_and_several_for_any_of_them() {
+        let text = "file,Edema,Mass,Nodule,Hernia\na,0.25,0.5,0.5,0.125\nb,,,1,\n";
+        let mut faults = Faults::default();
+        let soft = parse(text.as_bytes(), &set(), &["Hernia".into(), "age".into()], &mut faults).unwrap();
+        assert_eq!(faults.count, 0);
+        assert_eq!(soft.of("a"), [Some(0.25), Some(0.75), None, Some(0.125), None]);
+        assert_eq!(soft.of("b"), [None, Some(1.0), None, None, None]);
+        assert_eq!((soft.of("c"), soft.has("c")), (vec![None; 5], false));
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_with_their_rows() {
+        let text = "image,edema\na,1.5\nb,x\na,0.5\nc\nd,NaN\ne,-0.1\n";
+        let mut faults = Faults::default();
+        parse(text.as_bytes(), &set(), &[], &mut faults).unwrap();
+        let all = faults.lines.join("\n");
+        for (row, what) in [
+            (2, "edema is 1.5"),
+            (3, "edema is x"),
+            (4, "a stands in"),
+            (5, "has 1 fields"),
+            (6, "edema is NaN"),
+            (7, "edema is -0.1"),
+        ] {
+            assert!(all.contains(&format!("row {row}: {what}")), "{what} not in\n{all}");
+        }
+        assert!(parse("file,nothing\n".as_bytes(), &set(), &[], &mut Faults::default()).is_err());
+    }
+}
