@@ -86,19 +86,17 @@ impl Network {
         let (logits_at, features_at) = (position("logits")?, position("features")?);
         let refused = |e: TractError| NetworkError::Graph(format!("{e:#}"));
         let set = InstructionSet::chosen().map_err(NetworkError::InstructionSet)?;
-        let typed = |model: &ModelProto| -> TractResult<TypedModel> {
-            let fact = InferenceFact::dt_shape(f32::datum_type(), [1, image[0], size, size]);
-            operators::reader().model_for_proto_model(model)?.with_input_fact(0, fact)?.into_typed()
-        };
+        let shape = [1, image[0], size, size];
+        let typed = |model: &mut ModelProto| operators::typed(&operators::reader(), model, shape);
         let fused = match engine {
             Engine::TractAlone => Err("asked for".to_owned()),
-            Engine::Fused => fuse::fuse(&typed(&model).map_err(refused)?, set).map_err(|e| e.to_string()),
+            Engine::Fused => fuse::fuse(&typed(&mut model).map_err(refused)?, set).map_err(|e| e.to_string()),
         };
         let (graph, fused) = match fused {
             Ok((graph, fusions)) => (graph, Ok(fusions)),
             Err(why) => {
                 dequantize_weights(&mut model)?;
-                (typed(&model).and_then(TypedModel::into_optimized).map_err(refused)?, Err(why))
+                (typed(&mut model).and_then(TypedModel::into_optimized).map_err(refused)?, Err(why))
             }
         };
         drop(model);

@@ -207,7 +207,8 @@ mod tests {
         (manifest.file.bytes, manifest.file.sha256) = (onnx.len() as u64, sha256_hex(&onnx));
         let text = toml::to_string(&manifest).unwrap();
         let probe = bundle.probe().to_vec();
-        Bundle::checked(&text, |file| Ok(Cow::Owned(if file == manifest.probe.name { probe.clone() } else { onnx.clone() }))).unwrap()
+        Bundle::checked(&text, |file| Ok(Cow::Owned(if file == manifest.probe.name { probe.clone() } else { onnx.clone() })))
+            .unwrap()
     }
 
     #[test]

@@ -16,7 +16,10 @@ fn a_bench_of_the_network_says_what_it_measured() {
         let (size_text, threads_text) = (size.to_string(), threads.to_string());
         let found = measured(&["--size", &size_text, "--threads", &threads_text, "--runs", "2", "--precision", precision]);
         assert_eq!((&found["model"], &found["precision"]), (&Value::from("findings25"), &Value::from(precision)));
-        assert_eq!((found["size"].as_u64(), found["threads"].as_u64(), found["runs"].as_u64()), (Some(size), Some(threads), Some(2)));
+        assert_eq!(
+            (found["size"].as_u64(), found["threads"].as_u64(), found["runs"].as_u64()),
+            (Some(size), Some(threads), Some(2))
+        );
         let number = |key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key} in {found}"));
         assert!(number("min_ms") > 0.0 && number("min_ms") <= number("median_ms") && number("median_ms") <= number("max_ms"));
         assert!(number("load_ms") > 0.0 && number("rss_mb") > 1.0);

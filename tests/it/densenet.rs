@@ -159,7 +159,17 @@ impl Writer<'_> {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn conv(&mut self, x: &str, name: &str, from: usize, to: usize, side: usize, stride: i64, pad: i64, stored: Stored) -> String {
+    fn conv(
+        &mut self,
+        x: &str,
+        name: &str,
+        from: usize,
+        to: usize,
+        side: usize,
+        stride: i64,
+        pad: i64,
+        stored: Stored,
+    ) -> String {
         let weight = format!("{name}.weight");
         let dims = [to, from, side, side];
         let spread = 2.0 / ((from * side * side) as f32).sqrt();

@@ -127,7 +127,14 @@ fn a_graph_that_differs_anywhere_is_left_to_tract_whole_and_the_node_is_named() 
         (|m| attribute(m, "stem", "strides", &[1, 1]), "stem", "7 x 7 of stride 2"),
         (|m| attribute(m, "stem", "pads", &[3, 3, 2, 2]), "stem", "7 x 7"),
         (|m| attribute(m, "pool0", "pads", &[0, 0, 0, 0]), "pool0", "a max pool 3 x 3 of stride 2 and padding 1"),
-        (|m| attribute(m, "block1.layer0.conv2", "dilations", &[2, 2]), "block1.layer0", "3 x 3 of stride 1 and padding 1"),
+        (
+            |m| {
+                attribute(m, "block1.layer0.conv2", "dilations", &[2, 2]);
+                attribute(m, "block1.layer0.conv2", "pads", &[2, 2, 2, 2]);
+            },
+            "block1.layer0",
+            "3 x 3 of stride 1 and padding 1",
+        ),
         (|m| without(m, "block0.layer1.norm1.relu"), "block0.layer1", "a ReLU"),
         (|m| without(m, "stem.norm.relu"), "stem", "a ReLU"),
         (|m| without(m, "block0.layer1.norm1"), "block0", "a batch normalization"),

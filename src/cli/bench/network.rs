@@ -85,7 +85,8 @@ pub(super) fn session(args: &BenchArgs, bundle: &Bundle) -> Result<Session, Fail
     let session = Session::load_with(bundle, Options { precision, size: args.size.map(usize::from) })?;
     let quantized = session.fusions().is_ok_and(|fusions| fusions.arithmetic == chexbox::model::Arithmetic::Int8);
     if args.precision == Arithmetic::Int8 && !quantized {
-        let what = format!("--precision int8: {} does not run in int8 here ({}); try --precision f32", args.model, session.engine());
+        let what =
+            format!("--precision int8: {} does not run in int8 here ({}); try --precision f32", args.model, session.engine());
         return Err(WrongCommandLine(what).into());
     }
     Ok(session)

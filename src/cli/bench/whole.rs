@@ -139,7 +139,12 @@ fn assess(logits: &[f32], features: &[f32], session: &Session) -> Result<(Vec<Fi
 }
 
 /// The overlay of every trained finding, as PNG files in memory.
-fn draw(film: &radiograph::Grey, found: &[Finding], maps: &[(usize, HeatMap)], session: &Session) -> Result<Vec<Vec<u8>>, Failure> {
+fn draw(
+    film: &radiograph::Grey,
+    found: &[Finding],
+    maps: &[(usize, HeatMap)],
+    session: &Session,
+) -> Result<Vec<Vec<u8>>, Failure> {
     let display = Display::of(film);
     let drawn = threads::map(maps.len(), |i| {
         let (at, map) = &maps[i];

@@ -8,8 +8,10 @@
 mod gemm;
 mod norm;
 mod quantized;
+mod typed;
 
 pub(super) use quantized::StoredWeight;
+pub(super) use typed::typed;
 
 use gemm::Gemm;
 use norm::BatchNormalization;

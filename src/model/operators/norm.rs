@@ -1,5 +1,6 @@
 //! BatchNormalization at inference: a multiplication and an addition a channel.
 
+use super::typed::add_constant;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::ops::math::{add, mul};
@@ -48,9 +49,8 @@ impl Expansion for BatchNormalization {
         let shift: Vec<f32> = bias.iter().zip(mean.iter().zip(&slope)).map(|(b, (m, s))| b - m * s).collect();
         let mut shape = tvec![1; rank];
         shape[1] = channels;
-        let constant = |values: &[f32]| tensor1(values).into_shape(&shape);
-        let slope = model.add_const(format!("{prefix}.slope"), constant(&slope)?)?;
-        let shift = model.add_const(format!("{prefix}.shift"), constant(&shift)?)?;
+        let slope = add_constant(model, format!("{prefix}.slope"), tensor1(&slope).into_shape(&shape)?)?;
+        let shift = add_constant(model, format!("{prefix}.shift"), tensor1(&shift).into_shape(&shape)?)?;
         let scaled = model.wire_node(format!("{prefix}.mul"), mul(), &[slope, inputs[0]])?;
         model.wire_node(prefix, add(), &[shift, scaled[0]])
     }

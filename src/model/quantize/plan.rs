@@ -3,6 +3,7 @@
 use super::QuantizeError;
 use crate::input::Plane;
 use crate::model::operators;
+use crate::model::unpack::dequantize_weights;
 use std::sync::Arc;
 use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
@@ -21,6 +22,8 @@ impl Plan {
     /// The model with inputs [1, channels, size, size]; `extra` names values that come out behind its own outputs.
     pub fn new(model: &ModelProto, extra: &[String], channels: usize, size: usize) -> Result<Self, QuantizeError> {
         let mut model = model.clone();
+        // Packed weights are for our own operators; tract alone takes them in f32.
+        dequantize_weights(&mut model)?;
         if let Some(graph) = model.graph.as_mut() {
             graph.output.extend(extra.iter().map(|name| ValueInfoProto { name: name.clone(), ..Default::default() }));
         }

@@ -128,7 +128,13 @@ impl Stripe<'_> {
     }
 
     #[inline(always)]
-    fn significance_row<const ROW: usize>(&mut self, x: usize, flags: &mut u32, contexts: &mut Contexts, decoder: &mut Decoder<'_>) {
+    fn significance_row<const ROW: usize>(
+        &mut self,
+        x: usize,
+        flags: &mut u32,
+        contexts: &mut Contexts,
+        decoder: &mut Decoder<'_>,
+    ) {
         let around = *flags >> (3 * ROW);
         if around & (THIS | DONE) == 0 && around & AROUND != 0 {
             self.first_bit::<ROW>(x, flags, contexts, decoder);

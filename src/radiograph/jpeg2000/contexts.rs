@@ -120,7 +120,9 @@ mod tests {
             assert_eq!(found, want, "{neighbours:09b}");
         }
         // Bits 1 and 4 are the neighbour above, 3 and 0 the left one.
-        for (neighbours, want) in [(0, (9, 0)), (0b10, (10, 0)), (0b1_0010, (10, 1)), (0b1000, (12, 0)), (0b1001, (12, 1)), (0b1_1011, (13, 1))] {
+        for (neighbours, want) in
+            [(0, (9, 0)), (0b10, (10, 0)), (0b1_0010, (10, 1)), (0b1000, (12, 0)), (0b1001, (12, 1)), (0b1_1011, (13, 1))]
+        {
             assert_eq!(SIGN[neighbours], want, "{neighbours:08b}");
         }
     }

@@ -53,7 +53,13 @@ fn packet(precinct: &mut Precinct, blocks: &mut [Block], coding: &Coding, layer:
 }
 
 /// The blocks of one sub-band that a packet includes, with their lengths.
-fn header(field: &mut Field, blocks: &mut [Block], layer: u32, bits: &mut Bits<'_>, included: &mut Vec<(usize, usize)>) -> Option<()> {
+fn header(
+    field: &mut Field,
+    blocks: &mut [Block],
+    layer: u32,
+    bits: &mut Bits<'_>,
+    included: &mut Vec<(usize, usize)>,
+) -> Option<()> {
     for (i, index) in field.blocks.clone().enumerate() {
         let block = blocks.get_mut(index)?;
         let (x, y) = (i % field.columns, i / field.columns);
