@@ -10,6 +10,8 @@
 
 use crate::model::InputSpec;
 use crate::radiograph::{Grey, Step};
+use crate::threads;
+use std::ops::Range;
 
 /// A square of greys, [side, side] row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,21 +51,30 @@ pub fn reduce(film: &Grey, side: usize) -> Plane {
 /// downwards and bilinear interpolation upwards.
 pub fn resample(film: &Grey, width: usize, height: usize) -> Vec<f32> {
     let columns = Axis::new(film.width(), width);
-    let rows = Axis::new(film.height(), height);
+    let shares = Axis::new(film.height(), height).transposed(film.height());
+    // Every row of the result is summed by one thread, in the same order whatever their number.
+    let bands = threads::allowed().min(height);
+    let band = |i: usize| resampled_rows(film, &columns, &shares, height * i / bands..height * (i + 1) / bands);
+    threads::map(bands, band).concat()
+}
+
+/// The rows `out` of a resampled film. One pass over the rows that they are made of: each is narrowed once and added to the
+/// one or two rows of the result that it touches.
+fn resampled_rows(film: &Grey, columns: &Axis, shares: &[Vec<(usize, f32)>], out: Range<usize>) -> Vec<f32> {
+    let width = columns.weights.len();
     let mut line = vec![0.0_f32; film.width()];
     let mut narrow = vec![0.0_f32; width];
-    let mut sums = vec![0.0_f64; width * height];
-    // One pass over the film: a row is narrowed once and added to the one or two output rows it touches.
-    let shares = rows.transposed(film.height());
+    let mut sums = vec![0.0_f64; width * out.len()];
     for (y, touched) in shares.iter().enumerate() {
-        if touched.is_empty() {
+        if !touched.iter().any(|(row, _)| out.contains(row)) {
             continue;
         }
         film.row(y, &mut line);
         columns.apply(&line, &mut narrow);
-        for &(out, weight) in touched {
-            for (sum, value) in sums[out * width..(out + 1) * width].iter_mut().zip(&narrow) {
-                *sum += f64::from(weight) * f64::from(*value);
+        for (row, weight) in touched.iter().filter(|(row, _)| out.contains(row)) {
+            let start = (row - out.start) * width;
+            for (sum, value) in sums[start..start + width].iter_mut().zip(&narrow) {
+                *sum += f64::from(*weight) * f64::from(*value);
             }
         }
     }
@@ -202,6 +213,15 @@ mod tests {
         let plane = reduce(&film, 2);
         for v in plane.values {
             assert!((v - 1.0 / 3.0).abs() < 1e-6, "{v}");
+        }
+    }
+
+    #[test]
+    fn a_film_is_the_same_whatever_the_number_of_threads() {
+        let film = film(61, 97, |x, y| (x * 7 + y * 13) as u8);
+        let alone = resample(&film, 33, 20);
+        for count in [2, 3, 50] {
+            assert!(threads::with(count, || resample(&film, 33, 20)) == alone, "{count} threads");
         }
     }
 

@@ -104,6 +104,12 @@ class Bench:
             peak = self.start([o.binary, "bench", "--peak", "--precision", arithmetic, "--json"], 1)
             self.add(kind="peak", precision=arithmetic, **peak)
 
+    def prepare(self):
+        """Every file that is measured, so that nothing is exported or quantized between measurements."""
+        films = self.films[:: max(1, len(self.films) // forms.CALIBRATION_FILMS)]
+        for size in {*self.options.sizes, self.own_size()}:
+            forms.candidates(self.options.binary, self.options.model, size, films, self.folder)
+
     def own_size(self):
         """The side of the model's own input."""
         return self.start([self.options.binary, "bench", "--runs", 1, "--json", "--model", self.options.model], 1)["size"]
@@ -165,7 +171,7 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("network", "capped", "whole", "folder", "report", "all"))
+    parser.add_argument("what", choices=("prepare", "network", "capped", "whole", "folder", "report", "all"))
     parser.add_argument("--binary", required=True)
     parser.add_argument("--films", required=True)
     parser.add_argument("--folder", required=True)
@@ -175,7 +181,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     bench = Bench(options)
-    steps = {"network": lambda: bench.network(False), "capped": lambda: bench.network(True), "whole": bench.whole,
+    steps = {"prepare": bench.prepare, "network": lambda: bench.network(False), "capped": lambda: bench.network(True), "whole": bench.whole,
              "folder": bench.folder_of_films}
     for name, step in steps.items():
         if options.what in (name, "all"):

@@ -41,8 +41,10 @@ class Reader:
         at = np.linspace(0, 1, len(INFERNO))
         colour = np.stack([np.interp(heat, at, [c[i] for c in INFERNO]) for i in range(3)], axis=1)
         t = np.clip((heat - CLEAR) / (FULL - CLEAR), 0, 1)
-        self.cover = (COVER * t * t * (3 - 2 * t)).astype(np.float32)[:, None]
-        self.tint = (colour * self.cover).astype(np.float32)
+        cover = (COVER * t * t * (3 - 2 * t))[:, None, None]
+        # The colour over each grey at each heat: a lookup for each pixel instead of arithmetic.
+        over = np.arange(256)[None, :, None] * (1 - cover) + colour[:, None, :] * cover
+        self.over = np.rint(over).astype(np.uint8).reshape(-1, 3)
 
     def read(self, path, pictures=True):
         """Findings, overlays, seconds of each stage."""
@@ -90,14 +92,13 @@ class Reader:
     def overlays(self, film, maps):
         factor = min(1, DISPLAY_SIDE / max(film.size))
         size = tuple(round(s * factor) for s in film.size)
-        grey = np.asarray(film.resize(size, Image.Resampling.BOX)) * np.float32(255)
+        grey = np.rint(np.asarray(film.resize(size, Image.Resampling.BOX)) * np.float32(255)).astype(np.uint16)
         out = []
         for heat in maps:
             steps = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
-            steps = np.rint(steps * 255).astype(np.uint8)
-            colours = grey[:, :, None] * (1 - self.cover[steps]) + self.tint[steps]
+            steps = np.rint(steps * 255).astype(np.uint16)
             file = io.BytesIO()
-            Image.fromarray(np.rint(colours).astype(np.uint8)).save(file, "PNG", compress_level=1)
+            Image.fromarray(np.take(self.over, steps * 256 + grey, axis=0)).save(file, "PNG", compress_level=1)
             out.append(file.getvalue())
         return out
 

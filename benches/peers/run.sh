@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # chexbox against ONNX Runtime, OpenVINO and a Python pipeline, measured in one run, interleaved.
 #
-#   bash benches/peers/run.sh BINARY FILMS [network|capped|whole|folder|report|all] [option of peers.py ...]
+#   bash benches/peers/run.sh BINARY FILMS [prepare|network|capped|whole|folder|report|all] [option of peers.py ...]
 #
 # BINARY is `cargo appliance`'s; FILMS a folder with real frontal chest films (PNG or JPEG). The peers come from PyPI into a
 # folder of their own, CHEXBOX_PEERS or target/peers; results are added to its results.jsonl, so that a long run can be made
-# in parts (`network --sizes 224 --rounds 1`), and `report` prints the tables of all of them. Removing the folder starts anew.
+# in parts (`prepare` once, then `network --sizes 224 --rounds 1`), and `report` prints the tables of all of them. Removing the folder starts anew.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$(realpath "${1:?BINARY}")
