@@ -116,7 +116,7 @@ impl Bundle {
 #[cfg(test)]
 impl Bundle {
     /// The same as if the binary carried it.
-    pub(super) fn as_embedded(self) -> Self {
+    pub(super) fn into_embedded(self) -> Self {
         Self { origin: Origin::Binary, ..self }
     }
 }

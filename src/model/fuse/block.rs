@@ -10,7 +10,7 @@ pub(super) struct Found {
     /// Where the block's input comes from: a max pool, or a transition.
     pub(super) input: OutletId,
     /// Rows and columns.
-    pub(super) side: [usize; 2],
+    side: [usize; 2],
     pub(super) spec: BlockSpec,
 }
 
@@ -37,9 +37,10 @@ impl Found {
         Ok(Self { input, side: [height, width], spec: BlockSpec { in_channels, layers } })
     }
 
-    /// Channels of the whole block.
-    pub(super) fn channels(&self) -> usize {
-        self.spec.in_channels + self.spec.layers.iter().map(|l| l.growth.out_channels).sum::<usize>()
+    /// The block's map with all channels, [1, H, W, C].
+    pub(super) fn map(&self) -> [usize; 4] {
+        let grown: usize = self.spec.layers.iter().map(|l| l.growth.out_channels).sum();
+        [1, self.side[0], self.side[1], self.spec.in_channels + grown]
     }
 
     pub(super) fn is_int8(&self) -> bool {
@@ -47,7 +48,7 @@ impl Found {
     }
 
     pub(super) fn operator(self, set: InstructionSet) -> Result<FusedBlock, KernelError> {
-        let shape = [1, self.side[0], self.side[1], self.channels()];
+        let shape = self.map();
         Ok(FusedBlock { block: Arc::new(Block::new(&self.spec, set)?), shape })
     }
 }

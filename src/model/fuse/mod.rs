@@ -84,6 +84,9 @@ pub(super) fn fuse(model: &TypedModel, instruction_set: InstructionSet) -> Resul
     found.wire(model, instruction_set)
 }
 
+/// An operator and its name in the graph.
+type Named = (String, Box<dyn TypedOp>);
+
 /// The parts, read from the graph.
 struct Found {
     stem: stem::Found,
@@ -145,24 +148,22 @@ impl Found {
     }
 
     /// The operators in the order they run, each with its name.
-    fn into_operators(self, set: InstructionSet) -> Result<Vec<(String, Box<dyn TypedOp>)>, KernelError> {
-        let mut operators: Vec<(String, Box<dyn TypedOp>)> = Vec::new();
-        let mut blocks = self.blocks.into_iter().enumerate();
-        let mut transitions = self.transitions.into_iter();
+    fn into_operators(self, set: InstructionSet) -> Result<Vec<Named>, KernelError> {
+        let shelves: Vec<Arc<Shelf>> = self.blocks.iter().map(|b| Arc::new(Shelf::of(b.map()))).collect();
+        let mut operators: Vec<Named> = Vec::with_capacity(2 * shelves.len() + 1);
+        let mut ways = shelves.windows(2).zip(self.transitions);
         let mut stem = Some(self.stem);
-        let mut last = None;
-        for (i, block) in blocks.by_ref() {
-            let shelf = Arc::new(Shelf::of([1, block.side[0], block.side[1], block.channels()]));
+        for ((i, block), to) in self.blocks.into_iter().enumerate().zip(&shelves) {
             if let Some(stem) = stem.take() {
-                operators.push(("stem".into(), Box::new(stem.operator(&shelf, set)?)));
-            } else if let (Some(transition), Some(from)) = (transitions.next(), last.take()) {
-                operators.push((format!("transition{i}"), Box::new(transition.operator(from, &shelf, set)?)));
+                operators.push(("stem".into(), Box::new(stem.operator(to, set)?)));
+            } else if let Some(([from, to], transition)) = ways.next().and_then(|(w, t)| Some((<&[_; 2]>::try_from(w).ok()?, t)))
+            {
+                operators.push((format!("transition{i}"), Box::new(transition.operator(Arc::clone(from), to, set)?)));
             }
             operators.push((format!("block{}", i + 1), Box::new(block.operator(set)?)));
-            last = Some(shelf);
         }
-        if let Some(from) = last {
-            operators.push(("tail".into(), Box::new(self.tail.operator(from, set)?)));
+        if let Some(from) = shelves.last() {
+            operators.push(("tail".into(), Box::new(self.tail.operator(Arc::clone(from), set)?)));
         }
         Ok(operators)
     }

@@ -51,13 +51,13 @@ pub(super) struct TagTree {
 }
 
 impl TagTree {
-    /// A tree over `width` x `height` leaves; none where there are none.
+    /// A tree over `width` x `height` leaves.
     pub(super) fn new(width: usize, height: usize) -> Self {
         let (mut levels, mut nodes, mut side) = (Vec::new(), 0, (width, height));
-        while width * height > 0 {
+        loop {
             levels.push((nodes, side.0));
             nodes += side.0 * side.1;
-            if side == (1, 1) {
+            if side.0 <= 1 && side.1 <= 1 {
                 break;
             }
             side = (side.0.div_ceil(2), side.1.div_ceil(2));
@@ -79,5 +79,35 @@ impl TagTree {
             below = *found && low < bound;
         }
         Some(below)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bit_is_stuffed_behind_a_byte_of_ones() {
+        let mut bits = Bits::new(&[0b1010_0000, 0xFF, 0b0110_0000, 7], 0);
+        assert_eq!(bits.number(3), Some(0b101));
+        assert_eq!(bits.number(5 + 8), Some(0xFF));
+        assert_eq!(bits.number(2), Some(0b11));
+        assert_eq!(bits.end(), 3);
+        let mut bits = Bits::new(&[0xFF, 0x7F, 9], 0);
+        assert_eq!(bits.number(8), Some(0xFF));
+        assert_eq!(bits.end(), 2);
+        assert_eq!(Bits::new(&[], 0).bit(), None);
+    }
+
+    #[test]
+    fn a_tag_tree_tells_of_each_leaf_what_the_standard_s_example_says() {
+        // T.800 B.10.2, figure B.13: six by three leaves, those of the upper left are 1, 3 and 2; their bits are 01111, 001 and 101.
+        let mut bits = Bits::new(&[0b0111_1001, 0b1010_0000], 0);
+        let mut tree = TagTree::new(6, 3);
+        for (x, value) in [(0, 1), (1, 3), (2, 2)] {
+            assert_eq!(tree.is_below(x, 0, value + 1, &mut bits), Some(true), "leaf {x}");
+            assert_eq!(tree.is_below(x, 0, value, &mut bits), Some(false), "leaf {x}");
+        }
+        assert_eq!(bits.number(5), Some(0));
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn decode<S: Copy + Default>(
     let (width, height) = (coding.image.width(), coding.image.height());
     let mut samples = vec![S::default(); width * height];
     for (index, parts) in parts.by_tile.iter().enumerate() {
-        let rect = parts_rect(coding, index)?;
+        let rect = tile_rect(coding, index)?;
         let data = match parts.as_slice() {
             [] => return None,
             [one] => Cow::Borrowed(stream.get(one.clone())?),
@@ -87,7 +87,7 @@ fn tiles(coding: &Coding) -> Option<(usize, usize)> {
 }
 
 /// The rectangle of a tile inside the image (B.3); `None` for one that lies outside.
-fn parts_rect(coding: &Coding, index: usize) -> Option<Rect> {
+fn tile_rect(coding: &Coding, index: usize) -> Option<Rect> {
     let (columns, _) = tiles(coding)?;
     let edge = |origin: u32, size: u32, at: usize| u64::from(origin) + u64::from(size) * at as u64;
     let inside = |at: u64, low: u32, high: u32| at.clamp(u64::from(low), u64::from(high)) as u32;
@@ -120,11 +120,7 @@ impl<S> Region<'_, S> {
 }
 
 /// The tile's samples before the level shift.
-fn composed<T: Coefficient + std::ops::Neg<Output = T>>(
-    tile: &Tile,
-    data: &[u8],
-    value: impl Fn(u32, f32) -> T + Sync,
-) -> Option<Vec<T>> {
+fn composed<T: Coefficient>(tile: &Tile, data: &[u8], value: impl Fn(u32, f32) -> T + Sync) -> Option<Vec<T>> {
     let mut bands: Vec<Vec<T>> = tile.bands.iter().map(|b| vec![T::default(); b.rect.width() * b.rect.height()]).collect();
     coefficients(tile, data, &mut bands, value)?;
     let mut bands = bands.into_iter();
@@ -145,7 +141,7 @@ struct Row<'a, T> {
     first: usize,
 }
 
-fn coefficients<T: Coefficient + std::ops::Neg<Output = T>>(
+fn coefficients<T: Coefficient>(
     tile: &Tile,
     data: &[u8],
     bands: &mut [Vec<T>],
@@ -172,11 +168,7 @@ fn coefficients<T: Coefficient + std::ops::Neg<Output = T>>(
     done.into_iter().collect()
 }
 
-fn decode_row<T: Coefficient + std::ops::Neg<Output = T>>(
-    row: &mut Row<'_, T>,
-    data: &[u8],
-    value: &impl Fn(u32, f32) -> T,
-) -> Option<()> {
+fn decode_row<T: Coefficient>(row: &mut Row<'_, T>, data: &[u8], value: &impl Fn(u32, f32) -> T) -> Option<()> {
     let (mut decoder, mut bits) = (BlockDecoder::default(), Vec::new());
     let (width, band) = (row.band.rect.width(), row.band);
     for block in &row.blocks {

@@ -99,8 +99,8 @@ impl Tile {
         let begin = |cell: u32, exponent: u32, least: u32| (u64::from(cell) << (exponent + up)).max(u64::from(least));
         // Above the lowest resolution a precinct covers half as many rows and columns of each sub-band.
         let half = u32::from(resolution > 0);
-        for cell_y in own.y0 >> py..(own.y1 - 1 >> py) + 1 {
-            for cell_x in own.x0 >> px..(own.x1 - 1 >> px) + 1 {
+        for cell_y in cells(own.y0, own.y1, py) {
+            for cell_x in cells(own.x0, own.x1, px) {
                 let cell = cell_of((cell_x, cell_y), (px - half, py - half));
                 let block = (coding.block.0.min(px - half), coding.block.1.min(py - half));
                 let fields = (first_band..self.bands.len()).map(|band| self.add_field(band, cell, block)).collect();
@@ -116,8 +116,7 @@ impl Tile {
         let first = self.blocks.len();
         let (mut columns, mut rows) = (0, 0);
         if part.width() > 0 && part.height() > 0 {
-            let (across, down) =
-                (part.x0 >> block.0..(part.x1 - 1 >> block.0) + 1, part.y0 >> block.1..(part.y1 - 1 >> block.1) + 1);
+            let (across, down) = (cells(part.x0, part.x1, block.0), cells(part.y0, part.y1, block.1));
             (columns, rows) = (across.len(), down.len());
             for y in down {
                 for x in across.clone() {
@@ -173,6 +172,11 @@ fn reduce(rect: Rect, level: u32, kind: (u32, u32)) -> Rect {
     Rect { x0: side(rect.x0, kind.0), y0: side(rect.y0, kind.1), x1: side(rect.x1, kind.0), y1: side(rect.y1, kind.1) }
 }
 
+/// The cells of side 2^exponent that [from, to) touches; `to` is above `from`.
+fn cells(from: u32, to: u32, exponent: u32) -> Range<u32> {
+    from >> exponent..((to - 1) >> exponent) + 1
+}
+
 /// One cell of a grid of cells whose sides are powers of two.
 fn cell_of(cell: (u32, u32), exponents: (u32, u32)) -> Rect {
     let edge = |at: u32, exponent: u32| u32::try_from(u64::from(at) << exponent).unwrap_or(u32::MAX);
@@ -186,4 +190,28 @@ fn cell_of(cell: (u32, u32), exponents: (u32, u32)) -> Rect {
 
 fn intersection(a: Rect, b: Rect) -> Rect {
     Rect { x0: a.x0.max(b.x0), y0: a.y0.max(b.y0), x1: a.x1.min(b.x1), y1: a.y1.min(b.y1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sub_bands_are_those_of_equation_b_15() {
+        let rect = Rect { x0: 5, y0: 3, x1: 18, y1: 4 };
+        let at = |level, kind| reduce(rect, level, kind);
+        assert_eq!(at(0, (0, 0)), rect);
+        assert_eq!(at(1, (0, 0)), Rect { x0: 3, y0: 2, x1: 9, y1: 2 });
+        assert_eq!(at(1, (1, 1)), Rect { x0: 2, y0: 1, x1: 9, y1: 2 });
+        assert_eq!(at(2, (1, 0)), Rect { x0: 1, y0: 1, x1: 4, y1: 1 });
+    }
+
+    #[test]
+    fn cells_cover_a_range_and_no_more() {
+        for (from, to, exponent, want) in
+            [(0, 64, 6, 0..1), (0, 65, 6, 0..2), (63, 64, 6, 0..1), (64, 65, 6, 1..2), (7, 9, 0, 7..9)]
+        {
+            assert_eq!(cells(from, to, exponent), want);
+        }
+    }
 }

@@ -7,9 +7,11 @@
 
 use super::coding::Rect;
 use crate::threads;
+use std::ops::Neg;
+use std::sync::{Mutex, PoisonError};
 
 /// A number that is lifted.
-pub(super) trait Coefficient: Copy + Default + Send + Sync {
+pub(super) trait Coefficient: Copy + Default + Neg<Output = Self> + Send + Sync {
     /// Lifting steps; even positions first.
     const STEPS: usize;
 
@@ -76,10 +78,10 @@ pub(super) fn compose<T: Coefficient>(low: &[T], [hl, lh, hh]: [&[T]; 3], rect: 
     let highs = width - lows;
     // Rows of one piece of work: enough for one thread's turn, few enough to divide evenly.
     let rows = height.div_ceil(4 * threads::allowed());
-    let pieces: Vec<std::sync::Mutex<&mut [T]>> = out.chunks_mut(rows * width).map(std::sync::Mutex::new).collect();
+    let pieces: Vec<Mutex<&mut [T]>> = out.chunks_mut(rows * width).map(Mutex::new).collect();
     threads::map(pieces.len(), |piece| {
         let mut lines = Lines { even: vec![T::default(); lows], odd: vec![T::default(); highs] };
-        let mut target = pieces[piece].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut target = pieces[piece].lock().unwrap_or_else(PoisonError::into_inner);
         for (i, row) in target.chunks_exact_mut(width).enumerate() {
             let y = piece * rows + i;
             // Rows of both kinds alternate, whichever comes first.
@@ -154,7 +156,7 @@ fn lift_rows<T: Coefficient>(out: &mut [T], width: usize, height: usize, odd_fir
         for y in ((step + odd_first) % 2..height).step_by(2) {
             let (above, rest) = out.split_at_mut(y * width);
             let (row, below) = rest.split_at_mut(width);
-            let above = above.last_chunk_of(width);
+            let above = above.rchunks_exact(width).next();
             let below = below.get(..width).or(above);
             let above = above.or(below);
             let (Some(above), Some(below)) = (above, below) else { continue };
@@ -162,17 +164,6 @@ fn lift_rows<T: Coefficient>(out: &mut [T], width: usize, height: usize, odd_fir
                 *t = t.lifted(step, *a, *b);
             }
         }
-    }
-}
-
-/// The last so many elements.
-trait LastChunk<T> {
-    fn last_chunk_of(&self, length: usize) -> Option<&[T]>;
-}
-
-impl<T> LastChunk<T> for [T] {
-    fn last_chunk_of(&self, length: usize) -> Option<&[T]> {
-        self.get(self.len().checked_sub(length)?..)
     }
 }
 
