@@ -128,8 +128,11 @@ fn read(path: &Path, session: &Session) -> Result<Reading, Failure> {
     Ok(Reading { columns: film.grey.width(), rows: film.grey.height(), overlays: overlays?, stages_ms })
 }
 
+/// Findings, and the heat maps of the trained ones by their position.
+type Assessed = (Vec<Finding>, Vec<(usize, HeatMap)>);
+
 /// Findings, and the heat map of each trained one.
-fn assess(logits: &[f32], features: &[f32], session: &Session) -> Result<(Vec<Finding>, Vec<(usize, HeatMap)>), Failure> {
+fn assess(logits: &[f32], features: &[f32], session: &Session) -> Result<Assessed, Failure> {
     let manifest = session.manifest();
     let found = findings::assess(logits, manifest, &Thresholds::none())?;
     let trained = found.iter().enumerate().filter(|(_, finding)| finding.is_trained());
