@@ -120,11 +120,7 @@ impl<S> Region<'_, S> {
 }
 
 /// The tile's samples before the level shift.
-fn composed<T: Coefficient>(
-    tile: &Tile,
-    data: &[u8],
-    value: impl Fn(u32, f32) -> T + Sync,
-) -> Option<Vec<T>> {
+fn composed<T: Coefficient>(tile: &Tile, data: &[u8], value: impl Fn(u32, f32) -> T + Sync) -> Option<Vec<T>> {
     let mut bands: Vec<Vec<T>> = tile.bands.iter().map(|b| vec![T::default(); b.rect.width() * b.rect.height()]).collect();
     coefficients(tile, data, &mut bands, value)?;
     let mut bands = bands.into_iter();
@@ -172,11 +168,7 @@ fn coefficients<T: Coefficient>(
     done.into_iter().collect()
 }
 
-fn decode_row<T: Coefficient>(
-    row: &mut Row<'_, T>,
-    data: &[u8],
-    value: &impl Fn(u32, f32) -> T,
-) -> Option<()> {
+fn decode_row<T: Coefficient>(row: &mut Row<'_, T>, data: &[u8], value: &impl Fn(u32, f32) -> T) -> Option<()> {
     let (mut decoder, mut bits) = (BlockDecoder::default(), Vec::new());
     let (width, band) = (row.band.rect.width(), row.band);
     for block in &row.blocks {

@@ -208,7 +208,9 @@ mod tests {
 
     #[test]
     fn cells_cover_a_range_and_no_more() {
-        for (from, to, exponent, want) in [(0, 64, 6, 0..1), (0, 65, 6, 0..2), (63, 64, 6, 0..1), (64, 65, 6, 1..2), (7, 9, 0, 7..9)] {
+        for (from, to, exponent, want) in
+            [(0, 64, 6, 0..1), (0, 65, 6, 0..2), (63, 64, 6, 0..1), (64, 65, 6, 1..2), (7, 9, 0, 7..9)]
+        {
             assert_eq!(cells(from, to, exponent), want);
         }
     }
