@@ -102,7 +102,7 @@ class Bench:
                              threads=threads, film=film.name, **{k: found[k] for k in report.MEASURED}, logits=found["logits"])
         for arithmetic in () if capped else ("int8", "f32"):
             peak = self.start([o.binary, "bench", "--peak", "--precision", arithmetic, "--json"], 1)
-            self.add(kind="peak", precision=arithmetic, **peak)
+            self.add(kind="peak", **peak)
 
     def prepare(self):
         """Every file that is measured, so that nothing is exported or quantized between measurements."""
