@@ -30,7 +30,7 @@ fn among(names: &csv::StringRecord, wanted: &[&str]) -> Option<usize> {
 }
 
 /// The column that names the film.
-pub(crate) fn file_column(names: &csv::StringRecord) -> Option<usize> {
+pub fn file_column(names: &csv::StringRecord) -> Option<usize> {
     among(names, &FILE)
 }
 

@@ -14,7 +14,7 @@ mod set;
 mod table;
 mod uncertain;
 
-pub(crate) use header::file_column;
+pub use header::file_column;
 
 pub use boxes::{BoxColumn, FindingBox};
 pub use faults::{FaultList, Faults};
