@@ -310,29 +310,4 @@ mod tests {
         assert!(apart < 1e-5, "{apart}");
         assert_eq!(net.cut(5).params, net.params);
     }
-
-    /// Seconds of processor time of this process: a busy machine stretches the wall clock.
-    fn processor_s() -> f64 {
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        fields[11].parse::<f64>().unwrap() / 100.0
-    }
-
-    #[test]
-    #[ignore = "prints films a second of processor time, forward and backward"]
-    fn speed_of_a_step() {
-        tch::set_num_threads(1);
-        for side in [64, 128] {
-            let net = DenseNet::random(Architecture::densenet121(18), Device::Cpu, 1);
-            let images = Tensor::randn([32, 1, side, side], (Kind::Float, Device::Cpu));
-            for _ in 0..2 {
-                let begun = processor_s();
-                let logits = net.forward(&images, Mode::Train, Precision::F32).unwrap().logits;
-                let forward = processor_s() - begun;
-                logits.square().mean(Kind::Float).backward();
-                let all = processor_s() - begun;
-                println!("{side} px: forward {forward:.2} s, backward {:.2} s, {:.1} films/s", all - forward, 32.0 / all);
-            }
-        }
-    }
 }
