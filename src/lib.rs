@@ -7,9 +7,12 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod appliance;
+pub mod dicom_net;
 pub mod evaluation;
 pub mod findings;
 pub mod grad_cam;
+pub mod http;
 pub mod input;
 pub mod labels;
 pub mod lang;
@@ -19,6 +22,7 @@ pub mod radiograph;
 pub mod reading;
 pub mod report;
 pub mod stats;
+pub mod store;
 pub mod threads;
 
 #[cfg(feature = "train")]

@@ -1,0 +1,1 @@
+//! The machine the appliance runs on: its configuration, its identity, and how it speaks to systemd.

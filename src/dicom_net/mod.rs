@@ -1,0 +1,1 @@
+//! DICOM over the network: films in by C-STORE, results out to a PACS.

@@ -1,0 +1,1 @@
+//! The service over HTTP: `gate` meets the network, `token` says who may ask, `route` answers.
