@@ -118,3 +118,57 @@ pub const READINGS_BYTES_MAX: u64 = 1 << 30;
 
 /// Most readers of one comparison.
 pub const READERS_MAX: usize = 64;
+
+/// Longest side of a heat map that is sent without its film, pixels: it is stretched over the film by whoever shows it.
+pub const LAYER_SIDE_PX: usize = 512;
+
+/// Most values in the query of a request: the list of readings knows nine.
+pub const QUERY_PAIRS_MAX: usize = 32;
+
+/// Most files in one form: a body of 64 MiB holds a few dozen films.
+pub const PARTS_MAX: usize = 256;
+
+/// Longest head of a part of a form, bytes: a name and a content type.
+pub const PART_HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// Longest name of a film's file that is kept, characters: file systems end at 255 bytes.
+pub const FILE_NAME_CHARS_MAX: usize = 255;
+
+/// Longest Idempotency-Key, bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Longest text that readings are searched for, characters: longer than any DICOM name component.
+pub const SEARCH_CHARS_MAX: usize = 200;
+
+/// Readings on one page of a list, unless asked otherwise.
+pub const PAGE_READINGS: usize = 50;
+
+/// Most readings on one page of a list: each is a few kilobytes of JSON.
+pub const PAGE_READINGS_MAX: usize = 200;
+
+/// Requests that may wait for a reading, unless configured: some seconds of work, more than a client should wait for.
+pub const READINGS_WAITING: usize = 16;
+
+/// Most requests that may be configured to wait: each holds a thread.
+pub const READINGS_WAITING_MAX: usize = 256;
+
+/// Most films that may be read at the same time.
+pub const WORKERS_MAX: usize = 64;
+
+/// Threads that answer beside those that wait for readings: for refusals, lists and pictures.
+pub const ANSWERS_BESIDE: usize = 14;
+
+/// Most connections that may be configured.
+pub const CONNECTIONS_CONFIGURED_MAX: usize = 65_536;
+
+/// Most days that readings may be kept.
+pub const RETAIN_DAYS_MAX: u64 = 36_500;
+
+/// Memory that films shown after their reading may take, bytes: sixteen of the largest that are shown.
+pub const PREVIEW_BYTES_MAX: usize = 16 << 20;
+
+/// Longest that the service takes to end, milliseconds: what systemd and a person wait for.
+pub const DRAIN_MS_MAX: u64 = 8_000;
+
+/// Largest configuration file, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
