@@ -4,3 +4,4 @@ pub mod backend;
 pub mod desk;
 pub mod page;
 pub mod route;
+pub mod gate;
