@@ -175,3 +175,24 @@ pub const FORWARD_WAIT_MIN_MS: i64 = 5_000;
 
 /// Longest wait before something is sent again, milliseconds: an archive that comes back gets everything within an hour.
 pub const FORWARD_WAIT_MAX_MS: i64 = 3_600_000;
+
+/// Longest access token that is looked at, bytes: ours have about 500.
+pub const TOKEN_BYTES_MAX: usize = 2_048;
+
+/// Most characters of a token's name.
+pub const TOKEN_NAME_CHARS_MAX: usize = 100;
+
+/// How far clocks may differ or step back, milliseconds: more than any correction that a time service makes by itself.
+pub const CLOCK_TOLERANCE_MS: i64 = 300_000;
+
+/// Sign-ins that may fail within the window, of one peer.
+pub const FAILURES_PER_WINDOW: usize = 10;
+
+/// The window of failed sign-ins, milliseconds.
+pub const FAILURE_WINDOW_MS: i64 = 60_000;
+
+/// Most peers whose failed sign-ins are counted, a hundred bytes each.
+pub const FAILURE_PEERS_MAX: usize = 4_096;
+
+/// Longest file that names a machine, bytes: a UUID has 36.
+pub const MACHINE_FILE_BYTES_MAX: u64 = 256;

@@ -1,1 +1,3 @@
 //! The machine the appliance runs on: its configuration, its identity, and how it speaks to systemd.
+
+pub mod machine;
