@@ -196,3 +196,6 @@ pub const FAILURE_PEERS_MAX: usize = 4_096;
 
 /// Longest file that names a machine, bytes: a UUID has 36.
 pub const MACHINE_FILE_BYTES_MAX: u64 = 256;
+
+/// Largest file that a key is read from, bytes: a secret key has 97 characters.
+pub const KEY_FILE_BYTES_MAX: u64 = 4_096;
