@@ -318,3 +318,6 @@ pub const RETENTION_ROUNDS_MAX: usize = 64;
 
 /// Longest path of an AF_UNIX socket, bytes (unix(7)).
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
+
+/// Largest file that a key is read from, bytes: a secret key has 97 characters.
+pub const KEY_FILE_BYTES_MAX: u64 = 4_096;
