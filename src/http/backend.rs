@@ -111,6 +111,5 @@ fn response(answer: Answer) -> Response<Cursor<Vec<u8>>> {
     let headers = answer.headers.into_iter().filter_map(|(n, v)| Header::from_bytes(n, v).ok()).collect();
     let length = answer.body.len();
     // Whole, with its length: the gate counts on it.
-    Response::new(answer.status.into(), headers, Cursor::new(answer.body), Some(length), None)
-        .with_chunked_threshold(usize::MAX)
+    Response::new(answer.status.into(), headers, Cursor::new(answer.body), Some(length), None).with_chunked_threshold(usize::MAX)
 }

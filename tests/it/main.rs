@@ -1,8 +1,10 @@
 //! The promises of chexbox, a module each. One binary, so that linking happens once.
 
 mod allocation;
+mod attack;
 mod bench_verb;
 mod comparison;
+mod daemon;
 mod data;
 mod decoding;
 mod densenet;
@@ -11,6 +13,7 @@ mod evaluation;
 mod fusion;
 mod hostile;
 mod intended_use;
+mod knocks;
 mod labels;
 mod layers;
 mod memory;
@@ -22,5 +25,6 @@ mod quantized;
 mod reading;
 mod real;
 mod run;
+mod service;
 mod statistics;
 mod synthetic;

@@ -153,7 +153,8 @@ fn time(request: &Request, name: &str, days: i64) -> Result<Option<i64>, Problem
         Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
     };
     let wrong = || {
-        let what = format!("{name} is {}, needed is a moment such as 2026-11-23T08:00:00Z or a day such as 2026-11-23", quoted(text));
+        let what =
+            format!("{name} is {}, needed is a moment such as 2026-11-23T08:00:00Z or a day such as 2026-11-23", quoted(text));
         Problem::new(Code::BadQuery).because(what)
     };
     moment.or_else(day).map(|t| Some(t.as_millisecond())).ok_or_else(wrong)
