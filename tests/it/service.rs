@@ -231,7 +231,8 @@ fn unknown_addresses_methods_and_models_are_problems() {
         ("GET", "/v1/readings/aaaaaaaaaaaaaaaaaaaaaaaaaa", 404, "no_such_reading"),
         ("GET", "/v1/readings/..%2f..%2fetc", 404, "no_such_reading"),
         ("PUT", "/v1/readings", 405, "no_such_method"),
-        ("POST", "/v1/readings?model=x", 400, "no_such_model"),
+        ("POST", "/v1/readings?model=x", 404, "no_such_model"),
+        ("GET", "/v1/models?lang=de", 400, "bad_query"),
         ("GET", "/page/none", 404, "no_such_page"),
     ] {
         let answer = daemon.ask(method, target, &[], b"");

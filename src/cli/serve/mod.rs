@@ -29,7 +29,9 @@ use desk::FrontDesk;
 use queue::Queue;
 use rounds::Wake;
 use shelf::Shelf;
+use std::fs::DirBuilder;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -193,6 +195,7 @@ fn opened(settings: &Settings) -> Result<Arc<Store>, Failure> {
         images: images(settings),
     };
     let at = |e: &dyn std::fmt::Display| format!("{}: {e}", settings.state.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(&settings.state).map_err(|e| at(&e))?;
     let (store, opened) = Store::open(&settings.state, &of_store).map_err(|e| at(&e))?;
     if let Some((from, to)) = opened.migrated {
         super::say(&format!("chexbox: the store was brought from schema {from} to {to}"));

@@ -119,7 +119,7 @@ impl Code {
             ),
             Self::NoSuchModel => (
                 "no_such_model",
-                400,
+                404,
                 ["there is no such model", "没有该模型"],
                 ["see /v1/models for those there are", "可用模型见 /v1/models"],
             ),
