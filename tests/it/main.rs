@@ -1,6 +1,7 @@
 //! The promises of chexbox, a module each. One binary, so that linking happens once.
 
 mod allocation;
+mod audit;
 mod bench_verb;
 mod comparison;
 mod data;
@@ -23,4 +24,9 @@ mod reading;
 mod real;
 mod run;
 mod statistics;
+mod store;
+mod store_child;
+mod store_crash;
+mod stored;
 mod synthetic;
+mod tokens;
