@@ -2,6 +2,7 @@
 
 mod allocation;
 mod attack;
+mod audit;
 mod bench_verb;
 mod comparison;
 mod daemon;
@@ -27,4 +28,9 @@ mod real;
 mod run;
 mod service;
 mod statistics;
+mod store;
+mod store_child;
+mod store_crash;
+mod stored;
 mod synthetic;
+mod tokens;
