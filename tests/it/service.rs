@@ -422,6 +422,7 @@ fn the_service_is_ready_when_it_answers_lives_by_reading_and_ends_within_ten_sec
     until("STOPPING=1");
     assert!(daemon.ended().success(), "{}", daemon.log());
     assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(!state(&scratch).join("chexbox.db-wal").metadata().is_ok_and(|m| m.len() > 0), "the store was not closed");
     let verified = run(&["audit", "verify", "--state", state(&scratch).to_str().unwrap()]);
     assert!(verified.status.success(), "{}{}", stdout(&verified), stderr(&verified));
 }

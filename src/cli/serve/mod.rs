@@ -12,12 +12,12 @@ mod shelf;
 
 use super::{Exit, Failure, WrongCommandLine, load, read};
 use admission::{Admission, KnownToStore, now_ms};
-use chexbox::appliance::config::{self, Keys, Settings};
+use chexbox::appliance::config::{self, Keys, Proxy, Settings};
 use chexbox::appliance::notify::Notify;
 use chexbox::http::backend::Backend;
 use chexbox::http::failures::Failures;
 use chexbox::http::gate::{Gate, GateConfig, GateLimits};
-use chexbox::http::route::Context;
+use chexbox::http::route::{Context, Peers};
 use chexbox::http::token::Tokens;
 use chexbox::limits::{ANSWERS_BESIDE, CONFIG_BYTES_MAX, DRAIN_MS_MAX};
 use chexbox::model::Bundle;
@@ -35,7 +35,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time for the last answers after the gate has closed, milliseconds.
 const LAST_ANSWERS_MS: u64 = 500;
@@ -92,7 +92,7 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
         gate: Mutex::default(),
         turned_away: AtomicU64::new(0),
     });
-    let context = Arc::new(Context::new(desk.clone(), settings.body_bytes));
+    let context = Arc::new(Context::new(desk.clone(), settings.body_bytes, peers(&settings)));
     let answers = workers + settings.queue + ANSWERS_BESIDE;
     let backend = Backend::start(backend.into(), &context, answers)?;
     let gate = Gate::start(GateConfig { listeners, backend: socket, limits: gate_limits(&settings, answers) })?;
@@ -103,7 +103,8 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     rounds::start(&desk, &notify, &wakes)?;
     let why = serve_until_the_end(&desk, &wakes);
     notify.stopping();
-    end(&desk, backend);
+    drop(context);
+    end(desk, backend);
     match why {
         Wake::StoreFailed => Err("the disk did not confirm a write; starting again opens what is on it".into()),
         Wake::GateEnded => Err("the gate has ended; the log says why".into()),
@@ -136,7 +137,7 @@ fn reload(desk: &FrontDesk) {
 }
 
 /// Ends in order: no new readings, no new connections, the last answers, then the record that it ended.
-fn end(desk: &FrontDesk, backend: Backend) {
+fn end(desk: Arc<FrontDesk>, backend: Backend) {
     desk.queue.stop();
     let gate = desk.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(gate) = gate {
@@ -146,9 +147,14 @@ fn end(desk: &FrontDesk, backend: Backend) {
     if !desk.queue.ended(Duration::from_millis(LAST_ANSWERS_MS)) {
         log::warn!("a film was still being read at the end; it was not answered");
     }
-    desk::note_turned_away(desk);
+    desk::note_turned_away(&desk);
     if let Err(e) = desk.shelf.store.audit(&Event::new(Kind::Stopped), &Actor::daemon(now_ms())) {
         log::error!("the audit did not take the record of the end: {e}");
+    }
+    // The store is closed when nobody holds the desk any more; a round that is under way lets go of it soon.
+    let end = Instant::now() + Duration::from_millis(LAST_ANSWERS_MS);
+    while Arc::strong_count(&desk) > 1 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -162,6 +168,14 @@ fn settings(file: Option<&Path>, flags: &Keys) -> Result<Settings, Failure> {
         Err(e) => return Err(at(&e).into()),
     };
     flags.clone().over(keys).settings().map_err(|e| WrongCommandLine(e.to_string()).into())
+}
+
+/// Behind a proxy of the site's own, it alone connects, and says for whom.
+fn peers(settings: &Settings) -> Peers {
+    match settings.proxy {
+        Proxy::None => Peers::Connected,
+        Proxy::AddsTls => Peers::Forwarded,
+    }
 }
 
 fn workers(settings: &Settings) -> usize {

@@ -10,7 +10,7 @@ use chexbox::limits::{HOUSEKEEPING_MS, RETENTION_ROUNDS_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,29 +60,29 @@ pub fn signals() -> std::io::Result<Wakes> {
     Ok(Wakes { sender, receiver })
 }
 
-/// Starts the rounds.
+/// Starts the rounds. Between two of them they hold nothing of the service, so that it can be closed.
 ///
 /// # Errors
 /// What the system said.
 pub fn start(desk: &Arc<FrontDesk>, notify: &Arc<Notify>, wakes: &Wakes) -> Result<(), Failure> {
-    let (housekept, to) = (Arc::clone(desk), wakes.sender.clone());
+    let (housekept, to) = (Arc::downgrade(desk), wakes.sender.clone());
     thread::Builder::new().name("housekeeping".to_owned()).spawn(move || housekeeping(&housekept, &to))?;
     if let Some(patience) = watchdog() {
-        let (desk, notify) = (Arc::clone(desk), Arc::clone(notify));
+        let (desk, notify) = (Arc::downgrade(desk), Arc::clone(notify));
         thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&desk, &notify, patience))?;
     }
     Ok(())
 }
 
 /// Looks after store and gate until the service stops.
-fn housekeeping(desk: &FrontDesk, wake: &Sender<Wake>) {
+fn housekeeping(desk: &Weak<FrontDesk>, wake: &Sender<Wake>) {
     let every = Duration::from_millis(HOUSEKEEPING_MS);
     let mut last: Option<Instant> = None;
-    while !desk.queue.is_stopping() {
+    while let Some(desk) = desk.upgrade().filter(|d| !d.queue.is_stopping()) {
         if last.is_none_or(|at| at.elapsed() >= every) {
             last = Some(Instant::now());
-            retain(desk);
-            note_turned_away(desk);
+            retain(&desk);
+            note_turned_away(&desk);
         }
         let gate_runs = desk.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(Gate::is_running);
         if desk.shelf.store.must_be_opened_anew() {
@@ -93,6 +93,7 @@ fn housekeeping(desk: &FrontDesk, wake: &Sender<Wake>) {
             let _ = wake.send(Wake::GateEnded);
             return;
         }
+        drop(desk);
         thread::sleep(LOOK);
     }
 }
@@ -108,10 +109,10 @@ fn retain(desk: &FrontDesk) {
 }
 
 /// Tells the watchdog that films are read: because one was, or, when none came, because the drawn film was.
-fn watch(desk: &FrontDesk, notify: &Notify, patience: Duration) {
+fn watch(desk: &Weak<FrontDesk>, notify: &Notify, patience: Duration) {
     let pause = patience / 4;
     let mut seen = None;
-    while !desk.queue.is_stopping() {
+    while let Some(desk) = desk.upgrade().filter(|d| !d.queue.is_stopping()) {
         let finished = desk.queue.finished();
         if seen != Some(finished) || desk.queue.prove(patience / 2) {
             notify.alive();
@@ -119,6 +120,7 @@ fn watch(desk: &FrontDesk, notify: &Notify, patience: Duration) {
             log::error!("no film was read within {} s", (patience / 2).as_secs());
         }
         seen = Some(desk.queue.finished());
+        drop(desk);
         thread::sleep(pause);
     }
 }
