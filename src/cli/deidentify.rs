@@ -52,7 +52,9 @@ pub fn run(args: &DeidentifyArgs) -> Result<Exit, Failure> {
             Ok(film) => {
                 done += 1;
                 say(&match lang {
-                    Lang::En => format!("{shown} -> {}: {} attributes removed, emptied or replaced", copy.display(), film.changed),
+                    Lang::En => {
+                        format!("{shown} -> {}: {} attributes removed, emptied or replaced", copy.display(), film.changed)
+                    }
                     Lang::Zh => format!("{shown} -> {}：删除、清空或替换 {} 个属性", copy.display(), film.changed),
                 });
                 for caution in film.cautions {
@@ -66,7 +68,9 @@ pub fn run(args: &DeidentifyArgs) -> Result<Exit, Failure> {
         }
     }
     say(&match lang {
-        Lang::En => format!("{done} films de-identified, {refused} not; {hidden} hidden files left out. The films themselves are unchanged"),
+        Lang::En => format!(
+            "{done} films de-identified, {refused} not; {hidden} hidden files left out. The films themselves are unchanged"
+        ),
         Lang::Zh => format!("已去标识 {done} 张，未处理 {refused} 张，跳过隐藏文件 {hidden} 个。原文件未改动"),
     });
     Ok(if refused > 0 { Exit::SomeRefused } else { Exit::Done })

@@ -116,7 +116,8 @@ impl ObjectFolders {
         let (model, at) = (&made.view.manifest.name, now()?);
         let path = |folder: &Path, rest: &str| folder.join(format!("{stem}.{model}.{rest}"));
         if let Some(folder) = &self.args.fhir {
-            let bundle = fhir::bundle(&fhir::Reading::of(made.view, made.origin.lineage.as_ref().ok(), &made.id(), at, made.lang));
+            let bundle =
+                fhir::bundle(&fhir::Reading::of(made.view, made.origin.lineage.as_ref().ok(), &made.id(), at, made.lang));
             write_whole(&path(folder, "fhir.json"), &serde_json::to_vec_pretty(&bundle)?)?;
         }
         let lineage = match &made.origin.lineage {
@@ -158,7 +159,9 @@ impl Made<'_> {
 
 fn not_filed(why: &LineageError, lang: Lang) -> String {
     match lang {
-        Lang::En => format!("read, but no DICOM objects were made: {why}; an archive could not file them. Read the DICOM file of the modality"),
+        Lang::En => format!(
+            "read, but no DICOM objects were made: {why}; an archive could not file them. Read the DICOM file of the modality"
+        ),
         Lang::Zh => format!("已阅片，但未生成 DICOM 对象：{why}，影像归档系统无法归档。请读取设备输出的 DICOM 文件"),
     }
 }

@@ -123,7 +123,8 @@ impl Printer {
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta_precise} {msg}")?;
         bar.set_style(style);
         let begun = Instant::now();
-        let mut printer = Self { format, lang, films, bar, begun, read: 0, refused: 0, positive: 0, unfiled: 0, unread, closed: false };
+        let mut printer =
+            Self { format, lang, films, bar, begun, read: 0, refused: 0, positive: 0, unfiled: 0, unread, closed: false };
         if format == Format::Csv {
             let header = csv::header()?;
             printer.write(&header)?;

@@ -81,7 +81,8 @@ pub fn run(args: &WatchArgs) -> Result<Exit, Failure> {
     let readers = readers(&args.model, &args.threshold, &args.thresholds, threads, &pool)?;
     let bench = Bench::one_by_one(readers, lang, args.objects.folders(std::iter::empty())?, &memory, pool);
     let rest = Rest { settle: Duration::from_secs(args.settle), patience: Duration::from_secs(args.patience) };
-    let mut watch = Watch { folder: &args.folder, bench, lang, rest, arrivals: Arrivals::default(), begun: Instant::now(), refused: 0 };
+    let mut watch =
+        Watch { folder: &args.folder, bench, lang, rest, arrivals: Arrivals::default(), begun: Instant::now(), refused: 0 };
     let end = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&end))?;
@@ -156,7 +157,8 @@ impl Watch<'_> {
 
     fn film(&mut self, path: &Path) -> Result<(), Failure> {
         let outcome = self.bench.file(path)?;
-        let records: Vec<Value> = outcome.text().split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let records: Vec<Value> =
+            outcome.text().split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         let fate = match fate(&records) {
             Fate::Wait if !self.arrivals.is_final(path, self.rest, self.begun.elapsed()) => return Ok(()),
             Fate::Wait => Fate::Refused,

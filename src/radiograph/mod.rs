@@ -36,8 +36,8 @@ pub mod uid;
 
 pub use admission::{gate, large_enough, of_age};
 pub use decode::decode;
-pub use grey::{Grey, Samples, linear_tone};
 pub use deidentify::{Action, Caution, Deidentified, PROFILE_EDITION, deidentify, profile};
+pub use grey::{Grey, Samples, linear_tone};
 // No part of the reading of films: for answers to an archive, which must go to the patient that the film is of.
 pub use identity::{Equipment, Lineage, LineageError, PatientIdentity, PixelMeaning, identity};
 pub use memory::memory_estimate;

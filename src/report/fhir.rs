@@ -274,7 +274,10 @@ mod tests {
         assert!(report["conclusion"].as_str().unwrap().contains("PICC"));
         assert_eq!(report.get("subject"), None);
         let first = &entries[1]["resource"];
-        assert_eq!((&first["valueQuantity"]["value"], &first["interpretation"][0]["coding"][0]["code"]), (&json!(0.75), &json!("POS")));
+        assert_eq!(
+            (&first["valueQuantity"]["value"], &first["interpretation"][0]["coding"][0]["code"]),
+            (&json!(0.75), &json!("POS"))
+        );
         assert_eq!(first["component"][0]["valueQuantity"]["value"], json!(0.3));
         assert_eq!(first["device"]["reference"], entries[3]["fullUrl"]);
         assert_eq!(entries[2]["resource"]["interpretation"][0]["coding"][0]["code"], "NEG");

@@ -50,8 +50,12 @@ impl Arrivals {
             let wanted = if bytes == 0 { rest.patience.max(rest.settle) } else { rest.settle };
             now.saturating_sub(since) >= wanted
         };
-        let mut ready: Vec<(Duration, &PathBuf)> =
-            self.waiting.iter().filter(|(_, (seen, since))| rested(seen.bytes, *since)).map(|(path, (_, since))| (*since, path)).collect();
+        let mut ready: Vec<(Duration, &PathBuf)> = self
+            .waiting
+            .iter()
+            .filter(|(_, (seen, since))| rested(seen.bytes, *since))
+            .map(|(path, (_, since))| (*since, path))
+            .collect();
         ready.sort();
         ready.into_iter().map(|(_, path)| path.clone()).collect()
     }
@@ -112,7 +116,9 @@ mod tests {
 
     #[test]
     fn what_is_still_being_written_is_known_by_its_name() {
-        for (name, unfinished) in [("a.dcm", false), (".a.dcm", true), ("a.dcm.part", true), ("A.TMP", true), ("a~", true), ("party", false)] {
+        for (name, unfinished) in
+            [("a.dcm", false), (".a.dcm", true), ("a.dcm.part", true), ("A.TMP", true), ("a~", true), ("party", false)]
+        {
             assert_eq!(is_unfinished(name), unfinished, "{name}");
         }
     }

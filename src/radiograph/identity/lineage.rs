@@ -50,7 +50,6 @@ pub struct Lineage {
     sop_instance_uid: String,
     study_date: Option<String>,
     equipment: Option<Equipment>,
-    body_part: Option<String>,
     pixels: PixelMeaning,
 }
 
@@ -94,7 +93,6 @@ impl Lineage {
             sop_class_uid: uid(&header, tags::SOP_CLASS_UID)?,
             sop_instance_uid: uid(&header, tags::SOP_INSTANCE_UID)?,
             study_date: text(tags::STUDY_DATE).and_then(|text| plain_date(&text)),
-            body_part: text(tags::BODY_PART_EXAMINED).filter(|part| is_code_string(part)),
             pixels: pixels(&header),
             study_uid,
             equipment,
@@ -144,11 +142,6 @@ impl Lineage {
     /// How the film's stored values are meant.
     pub fn pixels(&self) -> PixelMeaning {
         self.pixels
-    }
-
-    /// Body Part Examined (0018,0015), where it is a code string.
-    pub fn body_part(&self) -> Option<&str> {
-        self.body_part.as_deref()
     }
 }
 
@@ -225,10 +218,6 @@ fn plain_time(text: &str) -> Option<String> {
     sound.then(|| if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") })
 }
 
-fn is_code_string(text: &str) -> bool {
-    text.len() <= 16 && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b' ' | b'_'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,12 +244,5 @@ mod tests {
     #[test]
     fn a_picture_has_no_lineage() {
         assert_eq!(Lineage::of(b"\x89PNG\r\n\x1a\n").unwrap_err(), LineageError::NotDicom);
-    }
-
-    #[test]
-    fn a_body_part_is_handed_down_only_as_a_code_string() {
-        for (text, sound) in [("CHEST", true), ("CHEST_PA 2", true), ("chest", false), ("胸部", false), ("A VERY LONG BODY PART", false)] {
-            assert_eq!(is_code_string(text), sound, "{text}");
-        }
     }
 }

@@ -91,7 +91,11 @@ pub fn of_finding(finding: &Finding, lang: Lang) -> Code {
     if let Some((_, code)) = FINDINGS.iter().find(|(id, _)| *id == finding.id) {
         return code.clone();
     }
-    Code { value: Cow::Owned(short(&finding.id)), scheme: SCHEME, meaning: Cow::Owned(lang.pick(&finding.en, &finding.zh).to_owned()) }
+    Code {
+        value: Cow::Owned(short(&finding.id)),
+        scheme: SCHEME,
+        meaning: Cow::Owned(lang.pick(&finding.en, &finding.zh).to_owned()),
+    }
 }
 
 /// A finding's id as a code value: itself, or, above 16 characters, its beginning and six digits of its hash.

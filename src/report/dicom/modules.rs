@@ -74,6 +74,12 @@ pub fn review(source: &Source) -> String {
     format!("{PROGRAM}: {}", words::MADE_BY_SOFTWARE.of(source.lang))
 }
 
+/// Body Part Examined (0018,0015): only chest films are read, however a console writes it. It also settles that a laterality is not
+/// asked for (PS3.3 C.7.3.1).
+pub fn body_part() -> InMemElement {
+    text(tags::BODY_PART_EXAMINED, VR::CS, "CHEST")
+}
+
 /// Coding Scheme Identification Sequence (0008,0110): what our private designator means.
 fn coding_schemes() -> InMemElement {
     let ours = item([

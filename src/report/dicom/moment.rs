@@ -72,9 +72,12 @@ mod tests {
 
     #[test]
     fn what_is_out_of_range_is_no_moment() {
-        for (date, time, offset) in
-            [((0, 1, 1), (0, 0, 0), 0), ((2020, 13, 1), (0, 0, 0), 0), ((2020, 1, 1), (24, 0, 0), 0), ((2020, 1, 1), (0, 0, 0), 841)]
-        {
+        for (date, time, offset) in [
+            ((0, 1, 1), (0, 0, 0), 0),
+            ((2020, 13, 1), (0, 0, 0), 0),
+            ((2020, 1, 1), (24, 0, 0), 0),
+            ((2020, 1, 1), (0, 0, 0), 841),
+        ] {
             assert_eq!(Moment::new(date, time, offset), None);
         }
     }

@@ -41,16 +41,20 @@ pub fn presentation_state(source: &Source, film: &Grey, tiles: &[Tile]) -> Resul
     };
     let mut object = modules::shared(source, KIND);
     for element in [
+        modules::body_part(),
         text(tags::CONTENT_LABEL, VR::CS, LAYER),
         long_string(tags::CONTENT_DESCRIPTION, words::HOT_SPOT.of(source.lang)),
         text(tags::PRESENTATION_CREATION_DATE, VR::DA, &source.at.date()),
         text(tags::PRESENTATION_CREATION_TIME, VR::TM, &source.at.time()),
-        text(tags::CONTENT_CREATOR_NAME, VR::PN, modules::MANUFACTURER),
+        text(tags::CONTENT_CREATOR_NAME, VR::PN, "chexbox^software"),
         sequence(tags::REFERENCED_SERIES_SEQUENCE, vec![modules::film_in_its_series(source, tags::REFERENCED_IMAGE_SEQUENCE)]),
         sequence(tags::DISPLAYED_AREA_SELECTION_SEQUENCE, vec![whole_film(columns, rows)]),
         sequence(tags::GRAPHIC_ANNOTATION_SEQUENCE, vec![annotation(source, columns, rows, tiles)]),
         sequence(tags::GRAPHIC_LAYER_SEQUENCE, vec![layer(source)]),
-        sequence(tags::SOFTCOPY_VOILUT_SEQUENCE, vec![item([sequence(tags::VOILUT_SEQUENCE, vec![grey_chain(source, film, meaning)])])]),
+        sequence(
+            tags::SOFTCOPY_VOILUT_SEQUENCE,
+            vec![item([sequence(tags::VOILUT_SEQUENCE, vec![grey_chain(source, film, meaning)])])],
+        ),
         text(tags::PRESENTATION_LUT_SHAPE, VR::CS, if meaning.inverted { "INVERSE" } else { "IDENTITY" }),
     ] {
         object.put(element);
@@ -158,12 +162,7 @@ impl Spot {
     /// Left, top, right, bottom on a film of (columns, rows).
     fn on_film(self, (columns, rows): (f32, f32)) -> [f32; 4] {
         let edge = |cell: usize, side: f32| (cell as f32 / CELLS as f32 * side + 0.5).clamp(1.0, side.max(1.0));
-        [
-            edge(self.columns.0, columns),
-            edge(self.rows.0, rows),
-            edge(self.columns.1 + 1, columns),
-            edge(self.rows.1 + 1, rows),
-        ]
+        [edge(self.columns.0, columns), edge(self.rows.0, rows), edge(self.columns.1 + 1, columns), edge(self.rows.1 + 1, rows)]
     }
 }
 

@@ -38,7 +38,7 @@ pub fn secondary_capture(source: &Source, film: &Display, tiles: &[Tile]) -> Res
         modules::source_image(source),
         sequence(tags::REFERENCED_SERIES_SEQUENCE, vec![modules::film_in_its_series(source, tags::REFERENCED_INSTANCE_SEQUENCE)]),
         empty(tags::PATIENT_ORIENTATION, VR::CS),
-        empty(tags::LATERALITY, VR::CS),
+        modules::body_part(),
         text(tags::IMAGE_COMMENTS, VR::LT, &modules::review(source)),
         word(tags::SAMPLES_PER_PIXEL, 3),
         text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB"),
@@ -55,9 +55,6 @@ pub fn secondary_capture(source: &Source, film: &Display, tiles: &[Tile]) -> Res
         InMemElement::new(tags::PIXEL_DATA, VR::OB, PrimitiveValue::U8(pixels.into())),
     ] {
         object.put(element);
-    }
-    if let Some(part) = source.lineage.body_part() {
-        object.put(text(tags::BODY_PART_EXAMINED, VR::CS, part));
     }
     source.finished(KIND, &object)
 }
