@@ -11,6 +11,7 @@ mod dicom_file;
 mod dicom_objects;
 mod evaluation;
 mod fusion;
+mod golden_objects;
 mod hostile;
 mod intended_use;
 mod labels;

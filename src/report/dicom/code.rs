@@ -77,7 +77,7 @@ codes! {
 }
 
 /// Findings whose public code means the same: id in the label sets, code, scheme, meaning.
-const FINDINGS: [(&str, Code); 6] = [
+static FINDINGS: [(&str, Code); 6] = [
     ("pneumothorax", Code::new("36118008", "SCT", "Pneumothorax")),
     ("cardiomegaly", Code::new("287272002", "SCT", "Cardiomegaly")),
     ("pleural_effusion", Code::new("60046008", "SCT", "Pleural effusion")),
