@@ -86,6 +86,9 @@ pub const SHEET_TILES_MAX: usize = 15;
 /// Most findings listed with their probability on one contact sheet; the others are counted in words.
 pub const SHEET_ROWS_MAX: usize = 40;
 
+/// Shortest key that identities are hashed with, bytes: 128 bits.
+pub const DEIDENTIFY_KEY_BYTES_MIN: usize = 16;
+
 /// Most characters of one text drawn on a picture.
 pub const TEXT_CHARS_MAX: usize = 2_000;
 

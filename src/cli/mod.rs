@@ -4,6 +4,7 @@
 mod audit;
 mod bench;
 mod compare;
+mod deidentify;
 mod evaluate;
 mod files;
 mod in_order;
@@ -12,6 +13,7 @@ mod load;
 mod memory;
 mod model;
 mod models;
+mod objects;
 mod output;
 mod pictures;
 mod probe;
@@ -22,6 +24,7 @@ mod token;
 #[cfg(feature = "train")]
 mod train;
 mod version;
+mod watch;
 
 use output::print;
 pub use output::say;
@@ -40,6 +43,9 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox read films/ --heatmaps out        a folder, with heat maps / 整个文件夹，输出热图
   chexbox read films/ --json > a.jsonl      one record a line / 每行一条记录
   chexbox read film.png --lang zh           in Chinese / 中文
+  chexbox read film.dcm --sr out --sc out   DICOM objects for an archive / 供归档的 DICOM 对象
+  chexbox watch inbox/                      read what a folder receives / 监视文件夹
+  chexbox deidentify film.dcm --out out     a copy without the patient / 去标识副本
   chexbox models                            the models in this binary / 内置模型
   chexbox bench                             how long the network takes here / 网络计时
   chexbox model --help                      look into, check, export, quantize models / 模型工具
@@ -74,6 +80,10 @@ pub struct CommandLine {
 pub enum Verb {
     /// Read films: findings, heat maps, records / 读片
     Read(read::ReadArgs),
+    /// Read what a shared folder receives, and move it to done/ or refused/ / 监视共享文件夹
+    Watch(watch::WatchArgs),
+    /// Copy DICOM films without their patients, after the PS3.15 Basic Profile / 去标识
+    Deidentify(deidentify::DeidentifyArgs),
     /// Evaluate a model on films whose labels are known, choose operating points / 评价模型，选定阈值
     Evaluate(evaluate::EvaluateArgs),
     /// Compare a model with readers on the same films / 与医生比较
@@ -168,6 +178,8 @@ impl Verb {
     fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Read(args) => read::run(&args),
+            Self::Watch(args) => watch::run(&args),
+            Self::Deidentify(args) => deidentify::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),
             Self::Compare(args) => compare::run(&args),
             Self::Labels(args) => labels::run(&args),

@@ -27,6 +27,8 @@ pub struct Outcome {
     read: usize,
     refused: usize,
     positive: usize,
+    /// What was not made of it, a sentence each.
+    unfiled: Vec<String>,
 }
 
 /// Prints outcomes in order and counts them.
@@ -39,6 +41,7 @@ pub struct Printer {
     read: usize,
     refused: usize,
     positive: usize,
+    unfiled: usize,
     unread: Unread,
     /// Nobody reads our output any more.
     closed: bool,
@@ -71,6 +74,21 @@ impl Format {
 }
 
 impl Outcome {
+    /// Adds what was not made of a film that was read.
+    pub fn add_unfiled(&mut self, sentence: String) {
+        self.unfiled.push(sentence);
+    }
+
+    /// What is printed.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// What was not made of the film, a sentence each.
+    pub fn unfiled(&self) -> &[String] {
+        &self.unfiled
+    }
+
     /// Adds the reading or refusal of one film on one model.
     ///
     /// # Errors
@@ -105,7 +123,8 @@ impl Printer {
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta_precise} {msg}")?;
         bar.set_style(style);
         let begun = Instant::now();
-        let mut printer = Self { format, lang, films, bar, begun, read: 0, refused: 0, positive: 0, unread, closed: false };
+        let mut printer =
+            Self { format, lang, films, bar, begun, read: 0, refused: 0, positive: 0, unfiled: 0, unread, closed: false };
         if format == Format::Csv {
             let header = csv::header()?;
             printer.write(&header)?;
@@ -126,6 +145,8 @@ impl Printer {
         self.read += outcome.read;
         self.refused += outcome.refused;
         self.positive += outcome.positive;
+        self.unfiled += outcome.unfiled.len();
+        outcome.unfiled.iter().for_each(|sentence| self.note(sentence));
         self.write(&outcome.text)?;
         if self.refused > 0 {
             self.bar.set_message(match self.lang {
@@ -166,7 +187,7 @@ impl Printer {
                 Lang::Zh => format!("未读取 {hidden} 个隐藏文件（文件名以点开头）"),
             });
         }
-        Ok(if self.refused > 0 { Exit::SomeRefused } else { Exit::Done })
+        Ok(if self.refused + self.unfiled > 0 { Exit::SomeRefused } else { Exit::Done })
     }
 
     fn write(&mut self, text: &[u8]) -> Result<(), Failure> {

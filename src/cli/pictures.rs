@@ -27,7 +27,7 @@ impl PictureNames {
     /// A sentence, if the folder cannot be made.
     pub fn new(folder: &Path, films: impl Iterator<Item = String>) -> Result<Self, Failure> {
         std::fs::create_dir_all(folder).map_err(|e| format!("--heatmaps {}: {e}", folder.display()))?;
-        Ok(Self { folder: folder.to_owned(), stems: distinct(films.map(|f| stem(&f)).collect()) })
+        Ok(Self { folder: folder.to_owned(), stems: stems(films) })
     }
 
     fn path(&self, film: usize, rest: &str) -> PathBuf {
@@ -77,6 +77,11 @@ pub fn write(
     Ok(HeatMapFiles { sheet, overlays })
 }
 
+/// A stem for each film, in order, that no other of them has.
+pub fn stems(films: impl Iterator<Item = String>) -> Vec<String> {
+    distinct(films.map(|f| stem(&f)).collect())
+}
+
 /// Writes a file in place of what stands there, whole or not at all; a link is replaced and not followed.
 fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let part = path.with_extension("png.part");
@@ -91,7 +96,7 @@ fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 /// The name of a film's file without folders and last extension, letters and digits of any script kept; whatever else
 /// stands there (line ends, terminal codes, marks that turn the text round) becomes an underscore.
-fn stem(film: &str) -> String {
+pub fn stem(film: &str) -> String {
     let stem = Path::new(film).file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     let plain = |c: char| if c.is_alphanumeric() || "-_. ()+".contains(c) { c } else { '_' };
     let short: String = stem.chars().take(STEM_CHARS_MAX).map(plain).collect();

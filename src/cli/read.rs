@@ -6,6 +6,7 @@
 use super::files::{self, Films};
 use super::in_order::in_order;
 use super::memory::{Budget, Share};
+use super::objects::{Filed, Made, ObjectArgs, ObjectFolders, Origin};
 use super::output::{Format, NobodyReads, Outcome, Printer, Unread};
 use super::pictures::{self, PictureNames};
 use super::{Exit, Failure, WrongCommandLine, load};
@@ -23,7 +24,7 @@ use chexbox::threads;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
@@ -57,6 +58,8 @@ pub struct ReadArgs {
     /// Write a heat map for each positive finding and a contact sheet for each film into this folder / 热图文件夹
     #[arg(long, value_name = "DIR")]
     heatmaps: Option<PathBuf>,
+    #[command(flatten)]
+    objects: ObjectArgs,
     /// Language of texts: en or zh; after LC_ALL, LC_MESSAGES, LANG unless given / 语言
     #[arg(long, value_parser = parse_lang)]
     lang: Option<Lang>,
@@ -65,20 +68,36 @@ pub struct ReadArgs {
     threads: Option<NonZeroUsize>,
 }
 
-/// An admitted film, and its share of the memory for as long as it is held.
-type Admitted<'a> = Result<(Radiograph, Share<'a>), Refusal>;
+/// An admitted film.
+struct Film<'a> {
+    radiograph: Radiograph,
+    /// Whose film it is, where objects are made of it.
+    origin: Option<Origin>,
+    /// Its share of the memory for as long as it is held.
+    _share: Share<'a>,
+}
+
+type Admitted<'a> = Result<Film<'a>, Refusal>;
 
 /// Everything that reading a film needs, shared by the threads.
-struct Bench<'a> {
+pub(super) struct Bench<'a> {
     readers: Vec<Reader>,
     lang: Lang,
     format: Format,
     pictures: Option<PictureNames>,
+    objects: Option<ObjectFolders>,
     memory: &'a Budget,
     /// The threads of each film.
     pool: Arc<Pool>,
     /// The only film, where it was decoded before its turn.
     early: Mutex<Option<Admitted<'a>>>,
+}
+
+/// Whether a film is asked whose it is.
+#[derive(Clone, Copy)]
+enum OriginWanted {
+    Yes,
+    No,
 }
 
 /// Where the bytes of a film come from.
@@ -97,17 +116,19 @@ pub fn run(args: &ReadArgs) -> Result<Exit, Failure> {
     let format = Format::of(args.json, args.csv, std::io::stdout().is_terminal());
     let pictures =
         args.heatmaps.as_deref().map(|folder| PictureNames::new(folder, sources.iter().map(Source::name))).transpose()?;
+    let objects = args.objects.folders(sources.iter().map(Source::name))?;
+    let origin = if objects.is_some() { OriginWanted::Yes } else { OriginWanted::No };
     let memory = Budget::new(DECODING_BYTES_MAX);
     let threads = args.threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let pool = Pool::new(if sources.len() == 1 { threads } else { 1 });
     let readers = || readers(&args.model, &args.threshold, &args.thresholds, threads, &pool);
     let (readers, early) = match sources.as_slice() {
-        [film] if threads > 1 => beside(|| threads::with(threads, || film.admit(&memory)), readers),
+        [film] if threads > 1 => beside(|| threads::with(threads, || film.admit(&memory, origin)), readers),
         _ => (readers(), None),
     };
-    let bench = Bench { readers: readers?, lang, format, pictures, memory: &memory, pool, early: Mutex::new(early) };
+    let bench = Bench { readers: readers?, lang, format, pictures, objects, memory: &memory, pool, early: Mutex::new(early) };
 
-    let unread = if bench.pictures.is_some() { Unread::GoOn } else { Unread::Stop };
+    let unread = if bench.pictures.is_some() || bench.objects.is_some() { Unread::GoOn } else { Unread::Stop };
     let mut printer = Printer::start(format, lang, sources.len(), unread)?;
     if args.paths.is_empty() {
         printer.note(lang.pick(
@@ -145,7 +166,7 @@ fn beside<A: Send, B>(other: impl FnOnce() -> A + Send, work: impl FnOnce() -> B
 }
 
 /// The models asked for; several are loaded side by side.
-fn readers(
+pub(super) fn readers(
     model: &str,
     thresholds: &[String],
     files: &[PathBuf],
@@ -202,14 +223,40 @@ impl Source {
         }
     }
 
-    fn admit<'a>(&self, memory: &'a Budget) -> Admitted<'a> {
+    fn admit<'a>(&self, memory: &'a Budget, origin: OriginWanted) -> Admitted<'a> {
         let bytes = self.bytes()?;
         let share = memory.take(radiograph::memory_estimate(&bytes));
-        Ok((reading::admit(&bytes)?, share))
+        let radiograph = reading::admit(&bytes)?;
+        let origin = match origin {
+            OriginWanted::Yes => Some(Origin::of(&bytes)),
+            OriginWanted::No => None,
+        };
+        Ok(Film { radiograph, origin, _share: share })
+    }
+}
+
+impl<'a> Bench<'a> {
+    /// For films that come one by one, whose number nobody knows; each is a line of JSON for every model.
+    pub(super) fn one_by_one(
+        readers: Vec<Reader>,
+        lang: Lang,
+        objects: Option<ObjectFolders>,
+        memory: &'a Budget,
+        pool: Arc<Pool>,
+    ) -> Self {
+        Self { readers, lang, format: Format::Json, pictures: None, objects, memory, pool, early: Mutex::new(None) }
     }
 }
 
 impl Bench<'_> {
+    /// One film of those.
+    ///
+    /// # Errors
+    /// A sentence, if an output fails; a film that cannot be read has its record.
+    pub(super) fn file(&self, path: &Path) -> Result<Outcome, Failure> {
+        self.film_or_fault(usize::MAX, &Source::File(path.to_owned()))
+    }
+
     /// One film on every model; a panic anywhere on its way is a refusal of this film and of no other.
     fn film_or_fault(&self, index: usize, source: &Source) -> Result<Outcome, Failure> {
         catch_unwind(AssertUnwindSafe(|| self.threaded(|| self.film(index, source)))).unwrap_or_else(|_| {
@@ -231,11 +278,11 @@ impl Bench<'_> {
     fn film(&self, index: usize, source: &Source) -> Result<Outcome, Failure> {
         let name = source.name();
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let admitted = early.unwrap_or_else(|| source.admit(self.memory));
+        let admitted = early.unwrap_or_else(|| source.admit(self.memory, self.origin_wanted()));
         let mut outcome = Outcome::default();
         for reader in &self.readers {
-            let film = admitted.as_ref().map(|(film, _)| film).map_err(Clone::clone);
-            match film.and_then(|film| Ok((film, reader.read(film, self.maps())?))) {
+            let film = admitted.as_ref().map_err(Clone::clone);
+            match film.and_then(|film| Ok((film, reader.read(&film.radiograph, self.maps())?))) {
                 Ok((film, reading)) => self.report(index, &name, film, reader, &reading, &mut outcome)?,
                 Err(refusal) => self.refuse(&name, &refusal, reader, &mut outcome)?,
             }
@@ -249,18 +296,24 @@ impl Bench<'_> {
     }
 
     fn maps(&self) -> HeatMaps {
-        if self.pictures.is_some() { HeatMaps::Draw } else { HeatMaps::Skip }
+        let drawn = self.pictures.is_some() || self.objects.as_ref().is_some_and(ObjectFolders::draws);
+        if drawn { HeatMaps::Draw } else { HeatMaps::Skip }
+    }
+
+    fn origin_wanted(&self) -> OriginWanted {
+        if self.objects.is_some() { OriginWanted::Yes } else { OriginWanted::No }
     }
 
     fn report(
         &self,
         index: usize,
         name: &str,
-        film: &Radiograph,
+        film: &Film,
         reader: &Reader,
         reading: &reading::Reading,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
+        let Film { radiograph: film, origin, .. } = film;
         let steps: Vec<_> = film.steps.iter().chain(&reading.steps).cloned().collect();
         let view = ReadView {
             file: name,
@@ -274,6 +327,12 @@ impl Bench<'_> {
             Some(names) => Some(pictures::write(names, index, film, &view, reading, self.lang)?),
             None => None,
         };
+        if let (Some(folders), Some(origin)) = (&self.objects, origin) {
+            let made = Made { view: &view, film, reading, origin, lang: self.lang };
+            if let Filed::NotAll(why) = folders.write(index, &made)? {
+                outcome.add_unfiled(format!("{name}: {why}"));
+            }
+        }
         outcome.add(&View::Read(view), files.as_ref(), self.format, self.lang)
     }
 }

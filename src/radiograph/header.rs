@@ -96,6 +96,11 @@ impl Header<'_> {
         })
     }
 
+    /// Every element.
+    pub(super) fn object(&self) -> &InMemDicomObject {
+        &self.0
+    }
+
     /// The first item of a sequence.
     pub(super) fn item(&self, tag: Tag) -> Option<Header<'_>> {
         self.0.get(tag)?.items()?.first().map(|item| Header(std::borrow::Cow::Borrowed(item)))

@@ -2,16 +2,27 @@
 //!
 //! [`PatientIdentity`] shows nothing of itself through `Debug` or `Display`, so that no log, error or
 //! record can carry it by accident; whoever needs a part asks for it by name. Reading a film never
-//! needs it: `decode` does not return one. The store keeps it in columns of their own, apart from the record. The age, which reading does need, leaves in whole years.
+//! needs it: `decode` does not return one. The store keeps it in columns of their own, apart from the
+//! record. It is needed where a film is filed: a [`Lineage`] is what objects
+//! made of the film repeat of it, and a [`PatientIdentity::pseudonym`] is all that a site keeps that must not know
+//! its patients. The age, which reading does need, leaves in whole years.
+
+mod lineage;
+
+pub use lineage::{Equipment, Lineage, LineageError, PixelMeaning};
 
 use super::header::Header;
 use super::precheck::{Structure, is_dicom};
 use super::refusal::{Code, Refusal};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 /// Oldest age believed, years.
 const AGE_MAX_YEARS: u32 = 150;
+/// Length of a pseudonym, bytes before it is written in hexadecimal: 128 bits, so that no two patients of a site ever share one.
+const PSEUDONYM_BYTES: usize = 16;
 
 /// A patient's identity as the header states it; parts that are absent are `None`.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -46,6 +57,22 @@ impl PatientIdentity {
     /// Accession Number (0008,0050).
     pub fn accession(&self) -> Option<&str> {
         self.accession.as_deref()
+    }
+
+    /// What a site keeps that must not know its patients: HMAC-SHA-256 (RFC 2104) of the patient's id under the site's
+    /// key, its first 128 bits in hexadecimal. The same patient has the same pseudonym on the same site, and nobody without the key
+    /// finds the id by trying all of them. `None` where the film names no id.
+    pub fn pseudonym(&self, key: &[u8]) -> Option<String> {
+        let id = self.id.as_deref()?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+        mac.update(b"chexbox patient id\0");
+        mac.update(id.trim().as_bytes());
+        Some(mac.finalize().into_bytes().iter().take(PSEUDONYM_BYTES).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// This identity with nothing left of it but the pseudonym, in the place of the id.
+    pub fn deidentified(&self, key: &[u8]) -> Self {
+        Self { id: self.pseudonym(key), ..Self::default() }
     }
 
     fn of(header: &Header<'_>) -> Self {
@@ -142,6 +169,19 @@ mod tests {
             assert!(!shown.contains(part), "{shown}");
         }
         assert_eq!(someone.name(), Some("DOE^JANE"));
+    }
+
+    #[test]
+    fn a_pseudonym_is_stable_keyed_and_all_that_is_left() {
+        let someone = |id: &str| PatientIdentity { name: Some("DOE^JANE".into()), id: Some(id.into()), ..Default::default() };
+        let one = someone("4711").pseudonym(b"a site's key").unwrap();
+        assert_eq!(one.len(), 32);
+        assert_eq!(Some(&one), someone("4711 ").pseudonym(b"a site's key").as_ref());
+        assert_ne!(Some(&one), someone("4712").pseudonym(b"a site's key").as_ref());
+        assert_ne!(Some(&one), someone("4711").pseudonym(b"another key").as_ref());
+        let left = someone("4711").deidentified(b"a site's key");
+        assert_eq!((left.id(), left.name(), left.birth_date(), left.accession()), (Some(one.as_str()), None, None, None));
+        assert_eq!(PatientIdentity::default().pseudonym(b"k"), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod admission;
 mod colour;
 mod contained;
 mod decode;
+mod deidentify;
 mod dicom;
 mod dicom_pixels;
 mod dicom_walk;
@@ -24,20 +25,21 @@ mod layout;
 mod luts;
 mod memory;
 mod orientation;
+pub(crate) mod part10;
 mod picture;
 mod picture_structure;
 mod precheck;
 mod refusal;
 mod rle;
 mod tone;
+pub mod uid;
 
 pub use admission::{gate, large_enough, of_age};
 pub use decode::decode;
+pub use deidentify::{Action, Caution, Deidentified, PROFILE_EDITION, deidentify, profile};
 pub use grey::{Grey, Samples, linear_tone};
-// No part of the reading of films: for the fuzzer, which checks that an identity shows nothing of
-// itself, and for answers to an archive, which must go to the patient that the film is of.
-#[doc(hidden)]
-pub use identity::{PatientIdentity, identity};
+// No part of the reading of films: for answers to an archive, which must go to the patient that the film is of.
+pub use identity::{Equipment, Lineage, LineageError, PatientIdentity, PixelMeaning, identity};
 pub use memory::memory_estimate;
 pub use refusal::{Code, Refusal};
 

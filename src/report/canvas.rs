@@ -167,6 +167,11 @@ impl Canvas {
         }
     }
 
+    /// Columns, rows, and the pixels row by row, three bytes each.
+    pub fn into_rgb(self) -> (usize, usize, Vec<u8>) {
+        (self.width, self.height, self.pixels.into_flattened())
+    }
+
     /// The picture as a PNG file.
     ///
     /// # Errors

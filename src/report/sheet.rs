@@ -21,6 +21,8 @@ const PAD: usize = 36;
 const GAP: usize = 18;
 const HEADER: usize = 122;
 const FOOTER: usize = 62;
+/// Rows of the words that are burned into a capture.
+const STAMP: usize = 54;
 /// Rows that the tiles may take together before they are made smaller.
 const TILES_HEIGHT_MAX: usize = 1_400;
 /// Longer side of the largest tile.
@@ -53,12 +55,27 @@ pub fn shown(findings: &[Finding]) -> Vec<usize> {
 /// # Errors
 /// [`PictureError::Encode`].
 pub fn sheet(view: &ReadView, film: &Display, tiles: &[Tile], lang: Lang) -> Result<Vec<u8>, PictureError> {
+    drawn(view, film, tiles, None, lang).png()
+}
+
+/// The contact sheet with `stamp` burned in below it: columns, rows, and pixels of three bytes.
+pub(super) fn capture(view: &ReadView, film: &Display, tiles: &[Tile], stamp: &str, lang: Lang) -> (usize, usize, Vec<u8>) {
+    drawn(view, film, tiles, Some(stamp), lang).into_rgb()
+}
+
+fn drawn(view: &ReadView, film: &Display, tiles: &[Tile], stamp: Option<&str>, lang: Lang) -> Canvas {
     let panel = Panel::of(view, lang);
     let count = 1 + tiles.len().min(SHEET_TILES_MAX);
     let grid = Grid::new(film, count);
     let height = HEADER + grid.height().max(panel.height()) + PAD / 2 + FOOTER;
-    let mut canvas = Canvas::new(WIDTH, height, colour::GROUND);
+    let mut canvas = Canvas::new(WIDTH, height + if stamp.is_some() { STAMP } else { 0 }, colour::GROUND);
     header(&mut canvas, view, lang);
+    if let Some(text) = stamp {
+        let area = Area { x: 0, y: height, width: WIDTH, height: STAMP };
+        canvas.fill(area, colour::POSITIVE);
+        let style = Style::strong(26.0, colour::GROUND).fitting(text, (WIDTH - 2 * PAD) as f32, 12.0);
+        canvas.text(text, PAD as f32, height as f32 + 36.0, style);
+    }
 
     let small = film.with_longer_side(grid.longer);
     let (x, y) = grid.place(0);
@@ -73,7 +90,7 @@ pub fn sheet(view: &ReadView, film: &Display, tiles: &[Tile], lang: Lang) -> Res
     let height = grid.height().max(panel.height());
     panel.draw(&mut canvas, Area { x: WIDTH - PAD - panel::WIDTH, y: HEADER, width: panel::WIDTH, height });
     footer(&mut canvas, HEADER + height + PAD / 2, lang);
-    canvas.png()
+    canvas
 }
 
 /// Where the film and the heat maps lie: equal tiles, as large as fit.

@@ -28,6 +28,10 @@ macro_rules! texts {
 texts! {
     /// The intended use in one line; stands on everything that carries a finding.
     NOTICE = "Screening aid for trained staff, not a diagnosis.", "仅供专业人员筛查辅助，不作为诊断依据。";
+    /// Stands on everything that is sent to an archive.
+    MADE_BY_SOFTWARE = "made by software, not for diagnosis without review by a physician.", "由软件自动生成，未经医师审核不得用于诊断。";
+    /// What a box of a presentation state means.
+    HOT_SPOT = "hottest part of the heat map, not the extent of a lesion", "热图最热部位，不代表病灶范围";
     /// Head of the column of findings.
     FINDING = "Finding", "征象";
     /// Head of the column of probabilities.
