@@ -13,6 +13,7 @@ mod model;
 mod models;
 mod output;
 mod pictures;
+mod pixels;
 mod read;
 mod test_film;
 #[cfg(feature = "train")]
@@ -79,6 +80,8 @@ pub enum Verb {
     Bench(bench::BenchArgs),
     /// Show, verify, export or quantize a model / 查看、检查、导出、量化模型
     Model(model::ModelArgs),
+    /// Write the samples that a DICOM file stores, and their attributes / 输出 DICOM 原始像素
+    Pixels(pixels::PixelsArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
     /// Train models from label and image folders with libtorch / 训练模型
@@ -159,6 +162,7 @@ impl Verb {
             Self::Models(args) => models::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::Model(args) => model::run(&args),
+            Self::Pixels(args) => pixels::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(&args).map(|()| Exit::Done).map_err(Into::into),

@@ -20,6 +20,7 @@ mod header_gate;
 mod identity;
 mod jpeg;
 mod jpeg2000;
+mod jpeg_ls;
 mod layout;
 mod luts;
 mod memory;
@@ -29,6 +30,7 @@ mod picture_structure;
 mod precheck;
 mod refusal;
 mod rle;
+mod stored;
 mod tone;
 
 pub use admission::{gate, large_enough, of_age};
@@ -40,6 +42,7 @@ pub use grey::{Grey, Samples, linear_tone};
 pub use identity::{PatientIdentity, identity};
 pub use memory::memory_estimate;
 pub use refusal::{Code, Refusal};
+pub use stored::{Raised, StoredPixels, stored_pixels};
 
 use serde::Serialize;
 

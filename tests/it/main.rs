@@ -2,6 +2,7 @@
 
 mod allocation;
 mod bench_verb;
+mod codecs;
 mod comparison;
 mod data;
 mod decoding;
