@@ -23,6 +23,23 @@ pub(super) enum Raw {
     U16(Vec<u16>),
 }
 
+/// The transfer syntaxes whose pixels decode (the retired progressions of JPEG, of which 8 bits do, left out), uncompressed ones first, then those that lose nothing.
+pub const TRANSFER_SYNTAXES: [&str; 13] = [
+    EXPLICIT_LITTLE_UID,
+    IMPLICIT_LITTLE_UID,
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.57",
+    DEFLATED_UID,
+    EXPLICIT_BIG_UID,
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.50",
+];
+
 /// How the pixels of a transfer syntax are coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PixelCoding {
@@ -299,6 +316,7 @@ mod tests {
             refusal.detail()
         );
         assert_eq!(PixelCoding::of("1.2.840.10008.1.2.4.90"), Ok(PixelCoding::Jpeg2000));
+        assert!(TRANSFER_SYNTAXES.iter().all(|uid| PixelCoding::of(uid).is_ok()));
     }
 
     /// Samples of a public file, whatever its header says of modality; `None` where the data set is absent.

@@ -35,6 +35,7 @@ mod tone;
 
 pub use admission::{gate, large_enough, of_age};
 pub use decode::decode;
+pub use dicom_pixels::TRANSFER_SYNTAXES;
 pub use grey::{Grey, Samples, linear_tone};
 // No part of the reading of films: for the fuzzer, which checks that an identity shows nothing of
 // itself, and for answers to an archive, which must go to the patient that the film is of.

@@ -412,12 +412,12 @@ fn an_absent_or_broken_attribute_is_refused_by_name_and_no_absent_one_panics() {
 
 #[test]
 fn a_file_is_refused_for_what_it_is_before_how_it_is_stored() {
-    let jpeg_ls = film().syntax("1.2.840.10008.1.2.4.80");
-    assert_eq!(refused(&jpeg_ls.clone().with((0x0008, 0x0060), "CS", "CT").bytes()), Code::WrongModality);
-    assert_eq!(refused(&jpeg_ls.clone().with((0x0018, 0x0015), "CS", "HAND").bytes()), Code::WrongBodyPart);
-    assert_eq!(refused(&jpeg_ls.clone().with((0x0018, 0x5101), "CS", "LL").bytes()), Code::NotFrontal);
-    assert_eq!(refused(&jpeg_ls.clone().with((0x0028, 0x0008), "IS", "2").bytes()), Code::MultiFrame);
-    assert_eq!(refused(&jpeg_ls.bytes()), Code::UnsupportedEncoding);
+    let htj2k = film().syntax("1.2.840.10008.1.2.4.201");
+    assert_eq!(refused(&htj2k.clone().with((0x0008, 0x0060), "CS", "CT").bytes()), Code::WrongModality);
+    assert_eq!(refused(&htj2k.clone().with((0x0018, 0x0015), "CS", "HAND").bytes()), Code::WrongBodyPart);
+    assert_eq!(refused(&htj2k.clone().with((0x0018, 0x5101), "CS", "LL").bytes()), Code::NotFrontal);
+    assert_eq!(refused(&htj2k.clone().with((0x0028, 0x0008), "IS", "2").bytes()), Code::MultiFrame);
+    assert_eq!(refused(&htj2k.bytes()), Code::UnsupportedEncoding);
     let no_pixels = film().without((0x7FE0, 0x0010)).with((0x0008, 0x0060), "CS", "SR");
     assert_eq!(refused(&no_pixels.bytes()), Code::NoPixelData);
 }

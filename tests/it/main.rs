@@ -23,5 +23,6 @@ mod quantized;
 mod reading;
 mod real;
 mod run;
+mod scp;
 mod statistics;
 mod synthetic;
