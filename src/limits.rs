@@ -324,3 +324,18 @@ pub const UNIX_PATH_BYTES_MAX: usize = 107;
 
 /// Largest file that a key is read from, bytes: a secret key has 97 characters.
 pub const KEY_FILE_BYTES_MAX: u64 = 4_096;
+/// Longest PDU that a peer may send, bytes: modalities send what they are told they may, and longer ones gain nothing.
+pub const DICOM_PDU_BYTES_MAX: u32 = 256 << 10;
+
+/// Longest command set, bytes: two UIDs and a few numbers have 250.
+pub const DICOM_COMMAND_BYTES_MAX: usize = 16 << 10;
+
+/// Most associations at a time. A clinic has a handful of rooms.
+pub const DICOM_ASSOCIATIONS_MAX: usize = 16;
+
+/// Most associations of one address at a time: a router that sends for several rooms opens a few.
+pub const DICOM_ASSOCIATIONS_OF_PEER_MAX: usize = 8;
+
+/// Most bytes of data sets that are being received at a time, all associations together: one film of the largest detectors
+/// and several of ordinary ones. What is beyond is answered "out of resources", and modalities send it again.
+pub const DICOM_RECEIVING_BYTES_MAX: u64 = 160 << 20;

@@ -16,6 +16,7 @@ mod models;
 mod objects;
 mod output;
 mod pictures;
+mod pixels;
 mod probe;
 mod read;
 mod serve;
@@ -104,6 +105,8 @@ pub enum Verb {
     Token(token::TokenArgs),
     /// What happened on this machine, and whether the record of it is whole / 审计记录
     Audit(audit::AuditArgs),
+    /// Write the samples that a DICOM file stores, and their attributes / 输出 DICOM 原始像素
+    Pixels(pixels::PixelsArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
     /// Train models from label and image folders with libtorch / 训练模型
@@ -190,6 +193,7 @@ impl Verb {
             Self::Model(args) => model::run(&args),
             Self::Token(args) => token::run(&args),
             Self::Audit(args) => audit::run(&args),
+            Self::Pixels(args) => pixels::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(&args).map(|()| Exit::Done).map_err(Into::into),
