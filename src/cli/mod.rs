@@ -15,6 +15,7 @@ mod output;
 mod pictures;
 mod read;
 mod test_film;
+mod tls;
 #[cfg(feature = "train")]
 mod train;
 mod version;
@@ -81,6 +82,8 @@ pub enum Verb {
     Model(model::ModelArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
+    /// Make a certificate for the service on a local network / 生成证书
+    Tls(tls::TlsArgs),
     /// Train models from label and image folders with libtorch / 训练模型
     #[cfg(feature = "train")]
     Train(Box<train::TrainArgs>),
@@ -160,6 +163,7 @@ impl Verb {
             Self::Bench(args) => bench::run(&args),
             Self::Model(args) => model::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
+            Self::Tls(args) => tls::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(&args).map(|()| Exit::Done).map_err(Into::into),
             #[cfg(feature = "train")]

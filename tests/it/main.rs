@@ -1,6 +1,7 @@
 //! The promises of chexbox, a module each. One binary, so that linking happens once.
 
 mod allocation;
+mod attack;
 mod bench_verb;
 mod comparison;
 mod data;
@@ -9,6 +10,7 @@ mod densenet;
 mod dicom_file;
 mod evaluation;
 mod fusion;
+mod gate;
 mod hostile;
 mod intended_use;
 mod labels;
