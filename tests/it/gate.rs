@@ -390,6 +390,8 @@ fn a_drain_lets_what_has_begun_finish_and_nobody_in() {
 /// A gate in a process of its own, told what it is by a line of its output.
 struct Process {
     child: Child,
+    /// Kept open, or the process would end at its next word.
+    _words: std::io::Lines<BufReader<std::process::ChildStdout>>,
     address: SocketAddr,
 }
 
@@ -400,9 +402,9 @@ impl Process {
             format!("ulimit -n {descriptors}; exec \"$0\" --exact gate::the_process_that_others_start --ignored --nocapture");
         let mut child =
             Command::new("sh").arg("-c").arg(line).arg(exe).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines.map_while(Result::ok).find_map(|l| l.split("listening on ").nth(1)?.parse().ok());
-        Self { address: address.expect("the process says where it listens"), child }
+        let mut words = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = words.by_ref().map_while(Result::ok).find_map(|l| l.split("listening on ").nth(1)?.parse().ok());
+        Self { address: address.expect("the process says where it listens"), _words: words, child }
     }
 
     fn is_alive(&mut self) -> bool {

@@ -5,6 +5,7 @@ pub mod corpus;
 pub mod dicom_file;
 pub mod mutation;
 pub mod property;
+pub mod request_head;
 
 #[cfg(test)]
 mod tests {
