@@ -301,12 +301,12 @@ fn one_peer_has_its_share_of_places_and_no_more() {
 
 #[test]
 fn memory_for_bodies_is_bounded_for_one_peer_and_for_all() {
-    let limits = GateLimits { held_bytes: 6 << 20, held_bytes_per_peer: 4 << 20, ..GateLimits::default() };
+    let limits = GateLimits { body_bytes: 3_900_000, held_bytes: 6 << 20, held_bytes_per_peer: 4 << 20, ..GateLimits::default() };
     let gate = plain("gate-memory", limits);
     let half = |source: u8| {
         let mut sender = connect_from(Ipv4Addr::new(127, 0, 1, source), gate.address).unwrap();
         sender.set_read_timeout(Some(10 * SECOND)).unwrap();
-        sender.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n").unwrap();
+        sender.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3900000\r\n\r\n").unwrap();
         let _ = sender.write_all(&vec![0; 3 << 20]);
         sender
     };
