@@ -268,6 +268,12 @@ pub const AUDIT_FAULTS_MAX: usize = 100;
 /// How long the store waits for another process that writes, milliseconds: verbs of the command line take far less.
 pub const STORE_BUSY_MS: u64 = 5_000;
 
+/// How often a daemon tries to get the store for itself, until somebody else is taken to have it for good.
+pub const STORE_LOCK_TRIES: u32 = 20;
+
+/// Pause between two tries: all of them take a second.
+pub const STORE_LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Most connections kept for reading.
 pub const STORE_READERS_KEPT: usize = 4;
 
