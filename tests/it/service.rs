@@ -230,7 +230,7 @@ fn unknown_addresses_methods_and_models_are_problems() {
         ("GET", "/v1/readings/", 404, "no_such_address"),
         ("GET", "/v1/readings/aaaaaaaaaaaaaaaaaaaaaaaaaa", 404, "no_such_reading"),
         ("GET", "/v1/readings/..%2f..%2fetc", 404, "no_such_reading"),
-        ("PUT", "/v1/readings", 405, "no_such_method"),
+        ("DELETE", "/v1/readings", 405, "no_such_method"),
         ("POST", "/v1/readings?model=x", 404, "no_such_model"),
         ("GET", "/v1/models?lang=de", 400, "bad_query"),
         ("GET", "/page/none", 404, "no_such_page"),
@@ -239,7 +239,7 @@ fn unknown_addresses_methods_and_models_are_problems() {
         assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)), "{method} {target}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     }
-    let allow = daemon.ask("PUT", "/v1/readings", &[], b"");
+    let allow = daemon.ask("DELETE", "/v1/readings", &[], b"");
     assert_eq!(allow.header("allow"), Some("POST, GET, HEAD"));
     let head = daemon.ask("HEAD", "/healthz", &[], b"");
     assert_eq!((head.status, head.body.len()), (200, 0));
