@@ -273,7 +273,7 @@ fn alone(dir: &Path) -> Result<File, StoreError> {
     for _ in 0..STORE_LOCK_TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(STORE_LOCK_PAUSE_MS)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(STORE_LOCK_PAUSE_MS)),
             Err(TryLockError::Error(e)) => return Err(e.into()),
         }
     }
