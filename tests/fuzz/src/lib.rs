@@ -1,5 +1,6 @@
 //! The property that every reading keeps, the corpus that is replayed over it, and how the corpus is drawn.
 
+pub mod config;
 pub mod corpus;
 #[path = "../../it/dicom_file.rs"]
 pub mod dicom_file;

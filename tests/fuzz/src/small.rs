@@ -17,7 +17,7 @@ pub struct Target {
 }
 
 /// Every small target.
-pub const TARGETS: [Target; 2] = [crate::request_head::TARGET, crate::token::TARGET];
+pub const TARGETS: [Target; 3] = [crate::config::TARGET, crate::request_head::TARGET, crate::token::TARGET];
 
 impl Target {
     /// The target of this name.
