@@ -15,6 +15,7 @@ mod dicom_file;
 mod dicom_objects;
 mod evaluation;
 mod fusion;
+mod gate;
 mod golden_objects;
 mod hostile;
 mod intended_use;
