@@ -33,8 +33,12 @@ export function take(files) {
     part("intake-rows").append(node);
     show(film);
   }
+  document.body.setAttribute("data-used", "");
   next();
 }
+
+/** Whether more than one film is on its way or has just come. */
+export const several = () => films.length > 1;
 
 function next() {
   const busy = films.filter((film) => film.state === "sending" || film.state === "held").length;
@@ -83,7 +87,8 @@ function finish(film, readings) {
   const first = readings[0];
   film.state = "done";
   film.readings = readings;
-  if (first?.status === "refused") return refuse(film, first.refusal, first.id);
+  // Asked for several models, a refused film comes as a list of problems.
+  if (first?.code) return refuse(film, { message: first.detail ?? first.title, remedy: first.remedy }, first.reading);
   film.positive = readings.some((reading) => (reading.findings ?? []).some((finding) => finding.positive));
   film.said = readings.map(summary).join("; ");
   hear.said(word("readDone", film.file.name, film.said));
@@ -149,14 +154,8 @@ function show(film, held = null) {
   node.querySelector(".trouble-said").textContent = film.said ?? "";
   node.querySelector(".again").hidden = !held;
   node.querySelector(".stop").textContent = word(ended ? "dismiss" : "cancel");
-  const open = node.querySelector(".open");
   const id = film.readings?.[0]?.id ?? film.reading;
-  open.hidden = !id;
-  if (id) {
-    open.href = `#/readings/${id}`;
-    open.textContent = word("film");
-    open.setAttribute("aria-label", `${word("film")}: ${film.file.name}`);
-  }
+  if (id) node.querySelector(".name").href = `#/readings/${id}`;
   showAll();
 }
 
@@ -165,6 +164,7 @@ function showAll() {
   part("intake").hidden = films.length === 0;
   part("intake-count").textContent = word("uploadsOf", ended, films.length);
   part("intake-clear").hidden = ended === 0;
+  part("intake-head").textContent = word(ended === films.length ? "uploadsDone" : "uploads");
   const whole = films.reduce((sum, film) => sum + (ENDED.includes(film.state) ? 1 : film.share * 0.7), 0);
   part("intake-all").value = films.length ? whole / films.length : 0;
 }

@@ -3,7 +3,7 @@
 
 import * as client from "./client.js";
 import { summary } from "./findings.js";
-import { dayOf, headed, timeOfDay, word } from "./words.js";
+import { dayOf, headed, language, timeOfDay, word } from "./words.js";
 
 const PART = 40;
 /** Films also arrive from modalities; the list looks for them this often while it is seen. */
@@ -47,10 +47,17 @@ function address() {
   return `/v1/readings?${query}`;
 }
 
+/** A name as DICOM writes it (family^given, in up to three scripts with = between) as people read it. */
+function named(name) {
+  const [latin, ideographs] = (name ?? "").split("=");
+  const shown = (language() === "zh" && ideographs) || latin || ideographs || "";
+  return shown.split("^").filter(Boolean).join(" ");
+}
+
 /** Who or what a reading is of, in a line. */
 export function subject(reading) {
   const patient = reading.patient ?? {};
-  return patient.name || patient.id || reading.film.name || word("noName");
+  return named(patient.name) || patient.id || reading.film.name || word("noName");
 }
 
 function row(reading) {
@@ -123,6 +130,7 @@ export async function freshen() {
     const { readings, next } = await client.json(address());
     if (asked !== state.asked) return;
     Object.assign(state, { readings, next });
+    document.body.toggleAttribute("data-used", readings.length > 0 || document.body.hasAttribute("data-used"));
     show();
   } catch (problem) {
     if (asked !== state.asked) return;

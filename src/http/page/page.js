@@ -20,9 +20,12 @@ const seen = new Map();
 const wide = () => matchMedia("(min-width: 1100px)").matches;
 const on = (id, what, act) => part(id).addEventListener(what, act);
 
+/** Says a line to those who listen. */
+const tell = (text) => (part("said").textContent = text);
+
 /** Says a line to those who listen, and briefly shows it to those who look. */
 function say(text) {
-  part("said").textContent = text;
+  tell(text);
   part("toast").textContent = text;
   part("toast").hidden = false;
   clearTimeout(say.timer);
@@ -53,7 +56,8 @@ function remember(one) {
 function done(readings) {
   readings.forEach(remember);
   list.freshen();
-  if (!opened() && readings[0]) location.hash = `#/readings/${readings[0].id}`;
+  const read = readings[0]?.status === "read";
+  if (!opened() && readings[0] && (wide() ? read || !intake.several() : !intake.several())) location.hash = `#/readings/${readings[0].id}`;
 }
 
 function take(files) {
@@ -75,6 +79,7 @@ async function loadModels() {
   if (models.length > 1) options.push(new Option(word("everyModel"), "all"));
   select.replaceChildren(...options);
   if (chosen) select.value = chosen;
+  part("model-line").hidden = models.length < 2;
   list.offer(models);
 }
 
@@ -304,7 +309,7 @@ async function start() {
   showWho();
   client.wire(askForToken, hearConnection);
   reading.begin((one) => [...(seen.get(one.film.sha256)?.values() ?? [])]);
-  intake.wire({ done, said: say, model: () => part("model").value });
+  intake.wire({ done, said: tell, model: () => part("model").value });
   listen();
   await Promise.all([loadModels(), list.freshen(), follow(false)]);
   showWho();

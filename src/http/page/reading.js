@@ -72,7 +72,7 @@ async function write(reading, again, asked) {
   writeSubject(reading);
   part("reading").classList.toggle("is-refused", refused);
   part("refusal").hidden = !refused;
-  part("findings").hidden = refused;
+  part("findings").hidden = part("verdict").hidden = refused;
   part("save-png").parentElement.hidden = refused;
   if (refused) writeRefusal(reading.refusal);
   else {
@@ -96,7 +96,7 @@ function writeSubject(reading) {
   const patient = reading.patient ?? {};
   const facts = [
     patient.name && patient.id && `${word("number")} ${patient.id}`,
-    patient.birth_date && word("born", patient.birth_date),
+    patient.birth_date && word("born", patient.birth_date.replace(/^(\d{4})(\d\d)(\d\d)$/, "$1-$2-$3")),
     patient.accession && word("accession", patient.accession),
     (patient.name || patient.id) && reading.film.name,
     moment(reading.created),

@@ -24,6 +24,7 @@ const WORDS = {
   model: ["Model", "模型"],
   everyModel: ["All models", "全部模型"],
   uploads: ["Being read", "正在阅片"],
+  uploadsDone: ["Just read", "刚刚处理"],
   uploadsOf: ["{0} of {1} done", "已完成 {0} / {1}"],
   clearDone: ["Clear", "清除"],
   waiting: ["Waiting", "等待中"],
@@ -139,6 +140,7 @@ const WORDS = {
   windowNow: ["W {0}  L {1}", "窗宽 {0}  窗位 {1}"],
 
   findings: ["Findings", "征象"],
+  verdict: ["Result", "结果"],
   verdictOne: ["1 finding of {0} is at or above its operating point", "{0} 项征象中 1 项达到判定阈值"],
   verdictMany: ["{1} findings of {0} are at or above their operating points", "{0} 项征象中 {1} 项达到判定阈值"],
   verdictNone: ["No finding is at or above its operating point", "没有征象达到判定阈值"],
