@@ -118,3 +118,122 @@ pub const READINGS_BYTES_MAX: u64 = 1 << 30;
 
 /// Most readers of one comparison.
 pub const READERS_MAX: usize = 64;
+
+/// Longest side of a heat map that is sent without its film, pixels: it is stretched over the film by whoever shows it.
+pub const LAYER_SIDE_PX: usize = 512;
+
+/// Most values in the query of a request: the list of readings knows nine.
+pub const QUERY_PAIRS_MAX: usize = 32;
+
+/// Most files in one form: a body of 64 MiB holds a few dozen films.
+pub const PARTS_MAX: usize = 256;
+
+/// Longest head of a part of a form, bytes: a name and a content type.
+pub const PART_HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// Longest name of a film's file that is kept, characters: file systems end at 255 bytes.
+pub const FILE_NAME_CHARS_MAX: usize = 255;
+
+/// Longest Idempotency-Key, bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Longest text that readings are searched for, characters: longer than any DICOM name component.
+pub const SEARCH_CHARS_MAX: usize = 200;
+
+/// Readings on one page of a list, unless asked otherwise.
+pub const PAGE_READINGS: usize = 50;
+
+/// Most readings on one page of a list: each is a few kilobytes of JSON.
+pub const PAGE_READINGS_MAX: usize = 200;
+
+/// Requests that may wait for a reading, unless configured: some seconds of work, more than a client should wait for.
+pub const READINGS_WAITING: usize = 16;
+
+/// Most requests that may be configured to wait: each holds a thread.
+pub const READINGS_WAITING_MAX: usize = 256;
+
+/// Most films that may be read at the same time.
+pub const WORKERS_MAX: usize = 64;
+
+/// Threads that answer beside those that wait for readings: for refusals, lists and pictures.
+pub const ANSWERS_BESIDE: usize = 14;
+
+/// Most connections that may be configured.
+pub const CONNECTIONS_CONFIGURED_MAX: usize = 65_536;
+
+/// Most days that readings may be kept.
+pub const RETAIN_DAYS_MAX: u64 = 36_500;
+
+/// Memory that films shown after their reading may take, bytes: sixteen of the largest that are shown.
+pub const PREVIEW_BYTES_MAX: usize = 16 << 20;
+
+/// Longest that the service takes to end, milliseconds: what systemd and a person wait for.
+pub const DRAIN_MS_MAX: u64 = 8_000;
+
+/// Largest configuration file, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// Most connections that the gate holds at once: each costs at most some 40 KB while nothing but its head or handshake has
+/// arrived, so that all of them together stay under 48 MB.
+pub const CONNECTIONS_MAX: usize = 1_024;
+
+/// Most connections of one peer. A browser opens six, a proxy in front of the gate is given more by its configuration.
+pub const CONNECTIONS_PER_PEER_MAX: usize = 64;
+
+/// Most requests that are handed to the router at once; further ones wait in line. tiny_http has a thread for each.
+pub const EXCHANGES_MAX: usize = 64;
+
+/// Longest that a whole request waits in that line before it is answered with 503, milliseconds.
+pub const LINE_WAIT_MS: u64 = 5_000;
+
+/// Longest head of a request or of an answer, bytes; nginx and Apache allow 8 KiB and 32 KiB.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Most fields of a head. Browsers send under 30.
+pub const HEAD_FIELDS_MAX: usize = 64;
+
+/// Longest target of a request, bytes: RFC 9110 (4.1) asks for 8,000 at least.
+pub const TARGET_BYTES_MAX: usize = 8_000;
+
+/// Largest body of a request, bytes: the largest detectors make films of 37 MB.
+pub const BODY_BYTES_MAX: u64 = 64 << 20;
+
+/// Memory that bodies and answers of all connections may take together, bytes.
+pub const GATE_BYTES_MAX: usize = 192 << 20;
+
+/// Memory that those of one peer may take, bytes: one body and one answer at their largest, and as much again for small ones.
+pub const GATE_BYTES_PER_PEER_MAX: usize = 144 << 20;
+
+/// Time for a whole head, TLS handshake included, milliseconds from the connection's beginning or the last answer's first byte
+/// of the next request.
+pub const HEAD_MS_MAX: u64 = 10_000;
+
+/// Time for a whole body, milliseconds: 64 MiB at 2 Mbit/s.
+pub const BODY_MS_MAX: u64 = 270_000;
+
+/// Time that a slow body or a slow reader of an answer has before its rate counts, milliseconds.
+pub const RATE_GRACE_MS: u64 = 5_000;
+
+/// Slowest rate of a body and of a reader of an answer, bytes a second: a modem of 64 kbit/s.
+pub const RATE_MIN: u64 = 8_000;
+
+/// Longest that the router may take for an answer, milliseconds: a full reading queue of the largest films.
+pub const ANSWER_MS_MAX: u64 = 120_000;
+
+/// Time for a client to take a whole answer, milliseconds.
+pub const TAKING_MS_MAX: u64 = 270_000;
+
+/// Longest that a connection stays open between requests, milliseconds.
+pub const IDLE_MS_MAX: u64 = 15_000;
+
+/// Longest that what a refused client still sends is thrown away, so that it sees the refusal before the end, milliseconds.
+pub const LINGER_MS: u64 = 1_000;
+
+/// Largest answer of the router, bytes: a record of films in one multipart, or a page with pictures in it.
+pub const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// File descriptors that the gate leaves to the rest of the program: store, log, router, models.
+pub const DESCRIPTORS_LEFT: u64 = 32;
+
+/// Largest certificate or key file, bytes: a chain of ten certificates has 20 KB.
+pub const PEM_BYTES_MAX: u64 = 1 << 20;

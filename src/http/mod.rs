@@ -1,1 +1,7 @@
 //! The service over HTTP: `gate` meets the network, `token` says who may ask, `route` answers.
+
+pub mod backend;
+pub mod desk;
+pub mod page;
+pub mod route;
+pub mod gate;
