@@ -3,7 +3,7 @@
 
 import * as client from "./client.js";
 import { summary } from "./findings.js";
-import { headed, word } from "./words.js";
+import { joined, word } from "./words.js";
 
 /** Films sent at once: one is read while the next one travels. */
 const AT_ONCE = 2;
@@ -98,7 +98,7 @@ function finish(film, readings) {
 
 function refuse(film, { message, remedy }, id) {
   film.state = "refused";
-  film.said = `${headed(message)}. ${headed(remedy ?? "")}`;
+  film.said = joined(message, remedy);
   film.reading = id;
   hear.said(word("readRefused", film.file.name, film.said));
   show(film);
@@ -108,7 +108,7 @@ function refuse(film, { message, remedy }, id) {
 function fail(film, problem) {
   if (problem.kind === "refused") return refuse(film, { message: problem.message, remedy: problem.remedy }, problem.reading);
   film.state = "failed";
-  film.said = [problem.message, problem.remedy].filter(Boolean).map(headed).join(". ");
+  film.said = joined(problem.message, problem.remedy);
   if (problem.kind !== "cancelled") hear.said(word("readFailed", film.file.name, film.said));
   return show(film);
 }

@@ -3,7 +3,7 @@
 
 import * as client from "./client.js";
 import { summary } from "./findings.js";
-import { dayOf, headed, language, timeOfDay, word } from "./words.js";
+import { dayOf, headed, joined, language, timeOfDay, word } from "./words.js";
 
 const PART = 40;
 /** Films also arrive from modalities; the list looks for them this often while it is seen. */
@@ -75,7 +75,7 @@ function row(reading) {
   time.dateTime = reading.created;
   time.textContent = timeOfDay(reading.created);
   node.querySelector(".sign").textContent = refused ? "" : positive || "";
-  const what = refused ? `${word("statusRefused")}: ${headed(reading.refusal?.message ?? "")}` : summary(reading);
+  const what = refused ? joined(word("statusRefused"), reading.refusal?.message) : summary(reading);
   node.querySelector(".what").textContent = what;
   return node;
 }
@@ -135,7 +135,7 @@ export async function freshen() {
   } catch (problem) {
     if (asked !== state.asked) return;
     part("list-nothing").hidden = false;
-    part("list-nothing").textContent = [problem.message, problem.remedy].filter(Boolean).join(". ");
+    part("list-nothing").textContent = joined(problem.message, problem.remedy);
   }
 }
 

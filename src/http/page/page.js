@@ -5,7 +5,7 @@ import * as client from "./client.js";
 import * as intake from "./intake.js";
 import * as list from "./list.js";
 import * as reading from "./reading.js";
-import { language, preferred, speak, word } from "./words.js";
+import { joined, language, preferred, speak, word } from "./words.js";
 
 const part = (id) => document.getElementById(id);
 const ALIVE_MS = 5_000;
@@ -161,7 +161,7 @@ async function attempt(act) {
   try {
     await act();
   } catch (problem) {
-    say([word("failed"), problem.message, problem.remedy].filter(Boolean).join(". "));
+    say(joined(word("failed"), problem.message, problem.remedy));
   }
 }
 

@@ -5,7 +5,7 @@ import * as client from "./client.js";
 import { Film } from "./film.js";
 import { mark, ranked, showFindings } from "./findings.js";
 import { subject } from "./list.js";
-import { headed, moment, percent, size, word } from "./words.js";
+import { headed, joined, moment, percent, size, word } from "./words.js";
 
 const part = (id) => document.getElementById(id);
 
@@ -52,8 +52,8 @@ export async function show(id, again = false) {
     if (asked !== open.asked) return;
     open.reading = null;
     reveal("trouble");
-    part("trouble-head").textContent = problem.message || word("failed");
-    part("trouble-more").textContent = problem.remedy ?? "";
+    part("trouble-head").textContent = joined(problem.message || word("failed"));
+    part("trouble-more").textContent = joined(problem.remedy);
     part("trouble-retry").onclick = () => show(id);
   }
 }
@@ -119,8 +119,8 @@ function writeSubject(reading) {
 }
 
 function writeRefusal({ code, message, remedy }) {
-  part("refusal-why").textContent = headed(message);
-  part("refusal-remedy").textContent = headed(remedy);
+  part("refusal-why").textContent = joined(message);
+  part("refusal-remedy").textContent = joined(remedy);
   part("refusal-code").textContent = code;
 }
 

@@ -209,7 +209,7 @@ const WORDS = {
   busy: ["chexbox is busy. Try again in a moment.", "系统繁忙，请稍后重试。"],
   notAllowed: ["Your token does not allow this.", "您的令牌无此权限。"],
   gone: ["This reading is not here (any more).", "该阅片记录不存在或已删除。"],
-  readDone: ["{0}: read. {1}.", "{0}：已阅片。{1}。"],
+  readDone: ["{0}: read. {1}", "{0}：已阅片。{1}"],
   readRefused: ["{0}: not read. {1}", "{0}：未阅片。{1}"],
   readFailed: ["{0}: failed. {1}", "{0}：失败。{1}"],
 
@@ -270,6 +270,13 @@ export function translate(root) {
   for (const node of root.querySelectorAll("[data-tip]")) node.title = word(node.dataset.tip);
   for (const node of root.querySelectorAll("[data-hint]")) node.placeholder = word(node.dataset.hint);
 }
+
+/** Sentences one after the other; each ends with a stop. */
+export const joined = (...sentences) =>
+  sentences
+    .filter(Boolean)
+    .map((sentence) => headed(sentence.replace(/[.。]$/, "")) + (column ? "。" : "."))
+    .join(column ? "" : " ");
 
 /** A share in percent; what is not quite 0 or 100 never looks as if it were. */
 export function percent(share) {
