@@ -237,3 +237,81 @@ pub const DESCRIPTORS_LEFT: u64 = 32;
 
 /// Largest certificate or key file, bytes: a chain of ten certificates has 20 KB.
 pub const PEM_BYTES_MAX: u64 = 1 << 20;
+
+/// Largest record or set of heat-map grids of one reading, bytes: 25 findings have 5 KB and 25 grids of 7 x 7.
+pub const STORED_RECORD_BYTES_MAX: usize = 4 << 20;
+
+/// Largest picture kept with a reading, bytes: a preview of 1,024 x 1,024 grey pixels has one million.
+pub const STORED_IMAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Most characters kept of a film's file name: file systems allow 255 bytes.
+pub const STORED_FILM_NAME_CHARS_MAX: usize = 255;
+
+/// Most characters kept of one part of a patient's identity: a DICOM name in three alphabets has at most 324.
+pub const IDENTITY_CHARS_MAX: usize = 324;
+
+/// Most readings of one page of a list.
+pub const READINGS_PAGE_MAX: usize = 200;
+
+/// Most characters of one part of a search.
+pub const QUERY_CHARS_MAX: usize = 200;
+
+/// Longest idempotency key, bytes: twice what UUIDs and ULIDs need, quoted.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// How long an idempotency key is remembered, milliseconds: a day, as long as clients repeat a request.
+pub const IDEMPOTENCY_KEPT_MS: i64 = 86_400_000;
+
+/// Most characters of one part of an audit record: whoever is not signed in decides about some of them.
+pub const AUDIT_TEXT_CHARS_MAX: usize = 200;
+
+/// Most audit records of one listing.
+pub const AUDIT_PAGE_MAX: usize = 10_000;
+
+/// Most faults that a verification lists: the first ones say where it begins.
+pub const AUDIT_FAULTS_MAX: usize = 100;
+
+/// How long the store waits for another process that writes, milliseconds: verbs of the command line take far less.
+pub const STORE_BUSY_MS: u64 = 5_000;
+
+/// Most connections kept for reading.
+pub const STORE_READERS_KEPT: usize = 4;
+
+/// Room set aside for deleting on a full disk, bytes: the log of one batch of retention, several times over.
+pub const STORE_RESERVE_BYTES: u64 = 16 << 20;
+
+/// Readings that retention removes in one transaction.
+pub const RETENTION_BATCH: i64 = 64;
+
+/// Most transactions of one retention, so that new readings need not wait.
+pub const RETENTION_BATCHES_MAX: usize = 32;
+
+/// Largest thing that is queued to be sent on, bytes: a grey picture of 1,024 x 1,024 pixels in colour, and its header.
+pub const FORWARD_BYTES_MAX: usize = 8 << 20;
+
+/// First wait before something is sent again, milliseconds.
+pub const FORWARD_WAIT_MIN_MS: i64 = 5_000;
+
+/// Longest wait before something is sent again, milliseconds: an archive that comes back gets everything within an hour.
+pub const FORWARD_WAIT_MAX_MS: i64 = 3_600_000;
+
+/// Longest access token that is looked at, bytes: ours have about 500.
+pub const TOKEN_BYTES_MAX: usize = 2_048;
+
+/// Most characters of a token's name.
+pub const TOKEN_NAME_CHARS_MAX: usize = 100;
+
+/// How far clocks may differ or step back, milliseconds: more than any correction that a time service makes by itself.
+pub const CLOCK_TOLERANCE_MS: i64 = 300_000;
+
+/// Sign-ins that may fail within the window, of one peer.
+pub const FAILURES_PER_WINDOW: usize = 10;
+
+/// The window of failed sign-ins, milliseconds.
+pub const FAILURE_WINDOW_MS: i64 = 60_000;
+
+/// Most peers whose failed sign-ins are counted, a hundred bytes each.
+pub const FAILURE_PEERS_MAX: usize = 4_096;
+
+/// Longest file that names a machine, bytes: a UUID has 36.
+pub const MACHINE_FILE_BYTES_MAX: u64 = 256;

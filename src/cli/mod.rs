@@ -14,6 +14,7 @@ mod models;
 mod output;
 mod pictures;
 mod read;
+mod serve;
 mod test_film;
 #[cfg(feature = "train")]
 mod train;
@@ -73,6 +74,8 @@ pub enum Verb {
     Compare(compare::CompareArgs),
     /// Merge label files / 合并标签文件
     Labels(labels::LabelsArgs),
+    /// Serve readings over HTTP, with a page for people / 启动服务
+    Serve(Box<serve::ServeArgs>),
     /// List the models in this binary, their findings and operating points / 列出模型
     Models(models::ModelsArgs),
     /// Time the network, or a whole reading, on this machine / 计时
@@ -156,6 +159,7 @@ impl Verb {
             Self::Evaluate(args) => evaluate::run(&args),
             Self::Compare(args) => compare::run(&args),
             Self::Labels(args) => labels::run(&args),
+            Self::Serve(args) => serve::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::Model(args) => model::run(&args),

@@ -14,7 +14,7 @@ use chexbox::findings::Thresholds;
 use chexbox::lang::Lang;
 use chexbox::limits::{DECODING_BYTES_MAX, FILE_BYTES};
 use chexbox::model::kernels::Pool;
-use chexbox::model::{Manifest, Session};
+use chexbox::model::{Bundle, Manifest, Session};
 use chexbox::radiograph::drawn::DrawnFilm;
 use chexbox::radiograph::{self, Code, Radiograph, Refusal};
 use chexbox::reading::{self, HeatMaps, Reader};
@@ -149,7 +149,20 @@ fn readers(
     threads: usize,
     pool: &Arc<Pool>,
 ) -> Result<Vec<Reader>, Failure> {
-    let bundles = load::bundles(model)?;
+    readers_of(load::bundles(model)?, thresholds, files, threads, pool)
+}
+
+/// Readers of these bundles with the operating points that were set.
+///
+/// # Errors
+/// A sentence that names the model, the operating point or the file.
+pub(super) fn readers_of(
+    bundles: Vec<Bundle>,
+    thresholds: &[String],
+    files: &[PathBuf],
+    threads: usize,
+    pool: &Arc<Pool>,
+) -> Result<Vec<Reader>, Failure> {
     let manifests: Vec<&Manifest> = bundles.iter().map(|b| b.manifest()).collect();
     let thresholds = Thresholds::parse(thresholds, &manifests).map_err(|e| WrongCommandLine(e.to_string()))?;
     let files: Vec<_> = files.iter().map(|f| load::thresholds(f, &manifests)).collect::<Result<_, _>>()?;

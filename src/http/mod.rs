@@ -5,3 +5,5 @@ pub mod desk;
 pub mod page;
 pub mod route;
 pub mod gate;
+pub mod failures;
+pub mod token;

@@ -2,8 +2,7 @@
 //!
 //! [`PatientIdentity`] shows nothing of itself through `Debug` or `Display`, so that no log, error or
 //! record can carry it by accident; whoever needs a part asks for it by name. Reading a film never
-//! needs it: `decode` does not return one. Today only the fuzzer asks for one, to see that it shows
-//! nothing. The age, which reading does need, leaves in whole years.
+//! needs it: `decode` does not return one. The store keeps it in columns of their own, apart from the record. The age, which reading does need, leaves in whole years.
 
 use super::header::Header;
 use super::precheck::{Structure, is_dicom};
@@ -24,6 +23,11 @@ pub struct PatientIdentity {
 }
 
 impl PatientIdentity {
+    /// An identity that was kept apart from its film, by its parts.
+    pub fn kept(name: Option<String>, id: Option<String>, birth_date: Option<String>, accession: Option<String>) -> Self {
+        Self { name, id, birth_date, accession }
+    }
+
     /// Patient's Name (0010,0010).
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

@@ -158,8 +158,8 @@ impl Queue {
     pub fn prove(&self, patience: Duration) -> bool {
         let film = Arc::new(DrawnFilm { width: 512, height: 512, seed: 1 }.png());
         let read = self.push(Film::whole(&film, None), vec![0]).recv_timeout(patience);
-        let good = |read: FilmRead| read.readings.iter().all(|r| r.as_ref().is_ok_and(|(kept, _)| kept.refusal.is_none()));
-        matches!(read, Ok(Ok(read)) if good(read))
+        let good = |read: &FilmRead| read.readings.iter().all(|r| r.as_ref().is_ok_and(|(kept, _)| kept.refusal.is_none()));
+        matches!(read, Ok(Ok(read)) if good(&read))
     }
 
     /// Takes no further request, and ends its threads when the line is empty.

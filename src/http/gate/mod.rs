@@ -5,10 +5,34 @@
 //! What never happens: a thread for a connection, memory by a length that was only claimed, a request
 //! of two readings (RFC 9112, 11.2), a client that holds the router up by sending or reading slowly.
 
+mod accounts;
+pub mod answer;
+mod blocks;
+mod connection;
+pub mod conversation;
+mod door;
+mod event_loop;
+pub mod head;
+mod pace;
+mod places;
+pub mod refusal;
+pub mod scan;
+mod shared;
+mod tls;
+mod wire;
+
 use crate::limits;
+use door::Door;
+use event_loop::{EventLoop, WAKER};
+use mio::{Poll, Waker};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use shared::Shared;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
+use tls::Certificate;
 
 /// What the gate listens on, where it hands requests to, and what it allows.
 pub struct GateConfig {
@@ -148,15 +172,37 @@ pub struct Counters {
 /// A running gate; dropping it ends it at once.
 pub struct Gate {
     addresses: Vec<SocketAddr>,
+    certificates: Vec<Arc<Certificate>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Gate {
-    /// Binds, reads certificates and starts the event loop's thread.
+    /// Binds, reads certificates and starts the event loop's thread. The process's limit of file descriptors is raised to what
+    /// `config` needs, if the system allows it; if not, fewer connections are held.
     ///
     /// # Errors
     /// An address, certificate or limit of the system that does not allow it.
-    pub fn start(_config: GateConfig) -> Result<Self, GateError> {
-        Err(GateError::Loop(std::io::Error::from(std::io::ErrorKind::Unsupported)))
+    pub fn start(config: GateConfig) -> Result<Self, GateError> {
+        let limits = descriptors(&config.limits)?;
+        let mut doors = Vec::new();
+        let mut addresses = Vec::new();
+        for listening in config.listeners {
+            let certificate = listening.tls.map(Certificate::read).transpose()?.map(Arc::new);
+            let listener = listener(listening.socket)?;
+            addresses.push(listener.local_addr()?);
+            doors.push(Door::new(listener, certificate));
+        }
+        let certificates = doors.iter().filter_map(|d| d.certificate.clone()).collect();
+        let poll = Poll::new()?;
+        let shared = Arc::new(Shared::new(Waker::new(poll.registry(), WAKER)?));
+        let event_loop = EventLoop::new(poll, doors, config.backend, limits, Arc::clone(&shared))?;
+        let thread = std::thread::Builder::new().name("gate".to_owned()).spawn(move || {
+            if let Err(e) = event_loop.run() {
+                log::error!("the gate has ended: {e}");
+            }
+        })?;
+        Ok(Self { addresses, certificates, shared, thread: Some(thread) })
     }
 
     /// The addresses listened on, in the order of the configuration; a port 0 is told as the one that was given.
@@ -169,14 +215,73 @@ impl Gate {
     /// # Errors
     /// A file that cannot be used; the old ones then stay in use.
     pub fn reload_tls(&self) -> Result<(), GateError> {
-        Ok(())
+        self.certificates.iter().try_for_each(|c| c.reload())
     }
 
     /// What the gate has seen and holds.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        self.shared.counters()
+    }
+
+    /// Whether the event loop runs. A service whose gate has ended reaches nobody and should end too.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|t| !t.is_finished())
     }
 
     /// Stops listening at once, lets requests that have begun be answered, and ends when none is left or `deadline` has passed.
-    pub fn drain(self, _deadline: Duration) {}
+    pub fn drain(mut self, deadline: Duration) {
+        self.end(deadline);
+    }
+
+    fn end(&mut self, deadline: Duration) {
+        self.shared.ask_to_drain(deadline);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the gate has ended by a panic");
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.end(Duration::ZERO);
+        }
+    }
+}
+
+fn listener(socket: Socket) -> Result<mio::net::TcpListener, GateError> {
+    match socket {
+        Socket::Bind(address) => {
+            mio::net::TcpListener::bind(address).map_err(|cause| GateError::Listen { address: address.to_string(), cause })
+        }
+        Socket::Inherited(listener) => {
+            listener.set_nonblocking(true)?;
+            Ok(mio::net::TcpListener::from_std(listener))
+        }
+    }
+}
+
+/// Raises the limit of file descriptors as far as needed and allowed; the limits that it leaves room for.
+fn descriptors(limits: &GateLimits) -> Result<GateLimits, GateError> {
+    let needed = places::descriptors_needed(limits, limits::DESCRIPTORS_LEFT);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let mut allowed = current.unwrap_or(u64::MAX);
+    if allowed < needed {
+        let more = maximum.unwrap_or(u64::MAX).min(needed);
+        if more > allowed && setrlimit(Resource::Nofile, Rlimit { current: Some(more), maximum }).is_ok() {
+            allowed = more;
+        }
+    }
+    let within = places::within_descriptors(limits, allowed, limits::DESCRIPTORS_LEFT)
+        .map_err(|needed| GateError::Descriptors { allowed, needed })?;
+    if within.connections < limits.connections || within.exchanges < limits.exchanges {
+        log::warn!(
+            "{allowed} file descriptors leave room for {} connections instead of {}; raise LimitNOFILE= or ulimit -n to {needed}",
+            within.connections,
+            limits.connections
+        );
+    }
+    Ok(within)
 }

@@ -69,7 +69,7 @@ fn several(names: &[Option<String>], read: &[FilmRead], maps: Maps, lang: Lang) 
                 Ok(given) => outcome(&given.entry, maps, lang),
                 Err(fault) => Value::Object(Problem::from(*fault).value(lang)),
             };
-            if let (Some(object), Some(_)) = (value.as_object_mut(), ()) {
+            if let Some(object) = value.as_object_mut() {
                 object.insert("file".to_owned(), json!(name));
             }
             readings.push(value);
