@@ -2,6 +2,7 @@
 
 mod allocation;
 mod bench_verb;
+mod browser;
 mod comparison;
 mod data;
 mod decoding;

@@ -18,7 +18,7 @@ export class Film {
     this.changed = changed;
     this.pointers = new Map();
     this.tool = "window";
-    this.opacity = 0.8;
+    this.opacity = 0.6;
     this.clear();
     this.listen();
     new ResizeObserver(() => this.draw()).observe(canvas);

@@ -48,16 +48,6 @@ function row(finding, number, choose) {
   const track = node.querySelector(".track");
   track.style.setProperty("--at", place(finding.probability));
   track.style.setProperty("--point", place(finding.threshold));
-  button.setAttribute(
-    "aria-label",
-    word(
-      "rowLabel",
-      headed(finding.name),
-      percent(finding.probability),
-      percent(finding.threshold),
-      word(finding.positive ? "positive" : "negative"),
-    ),
-  );
   button.addEventListener("click", () => choose(finding));
   return node;
 }

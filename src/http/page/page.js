@@ -32,7 +32,7 @@ function say(text) {
   say.timer = setTimeout(() => (part("toast").hidden = true), TOAST_MS);
 }
 
-const opened = () => /^#\/readings\/([a-z2-7]+)$/.exec(location.hash)?.[1] ?? null;
+const opened = () => /^#\/readings\/([a-z0-9]+)$/.exec(location.hash)?.[1] ?? null;
 
 /** Shows what the address says. */
 async function follow(focus = true) {

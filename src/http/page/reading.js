@@ -79,7 +79,8 @@ async function write(reading, again, asked) {
     showFindings(reading, (finding) => choose(open.finding?.id === finding.id && film.heat ? null : finding));
     writeAbout(reading);
   }
-  part("sheet-notice").textContent = reading.notice;
+  const made = [reading.model && `${reading.model.name} ${reading.model.version}`, reading.provenance?.program, `${word("aboutReading")} ${reading.id}`];
+  part("sheet-notice").textContent = [reading.notice, ...made].filter(Boolean).join("  ·  ");
   if (!again) {
     open.heats = new Map();
     open.finding = null;

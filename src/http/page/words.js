@@ -4,7 +4,6 @@
 const WORDS = {
   title: ["chexbox: chest film screening", "chexbox 胸片筛查"],
   skip: ["Skip to the reading", "跳到阅片结果"],
-  skipList: ["Skip to the list of films", "跳到胸片列表"],
   purpose: ["Screening aid for trained staff, not a diagnosis", "仅供专业人员筛查辅助，不作为诊断依据"],
   footer: [
     "Every film needs to be read by a qualified physician. Films are read on this machine and are sent nowhere else.",
@@ -20,7 +19,6 @@ const WORDS = {
   dropHere: ["Drop films here", "将胸片拖到此处"],
   dropMore: ["or choose files", "或选择文件"],
   dropNow: ["Let go to read these films", "松开即开始阅片"],
-  formats: ["DICOM, PNG, JPEG, TIFF. Several at once.", "支持 DICOM、PNG、JPEG、TIFF，可一次多张。"],
   model: ["Model", "模型"],
   everyModel: ["All models", "全部模型"],
   uploads: ["Being read", "正在阅片"],
@@ -56,7 +54,6 @@ const WORDS = {
   ever: ["All", "全部"],
   listEmpty: ["No film matches.", "没有符合条件的胸片。"],
   listEmptyToday: ["No film yet today.", "今天还没有胸片。"],
-  listLoading: ["Loading the list", "正在加载列表"],
   listCount: ["{0} films", "{0} 张胸片"],
   listCountMore: ["{0} films, more follow", "{0} 张胸片，还有更多"],
   listOne: ["1 film", "1 张胸片"],
@@ -65,7 +62,6 @@ const WORDS = {
 
   statusRead: ["Read", "已阅片"],
   statusRefused: ["Not read", "未阅片"],
-  positives: ["{0} positive", "{0} 项阳性"],
   nonePositive: ["None positive", "无阳性"],
   noneBrief: ["No finding at its operating point", "无征象达到判定阈值"],
 
@@ -87,7 +83,6 @@ const WORDS = {
 
   back: ["Films", "胸片列表"],
   noName: ["Unnamed film", "未命名胸片"],
-  noPatient: ["No patient in the file", "文件中无患者信息"],
   number: ["No.", "编号"],
   born: ["born {0}", "出生 {0}"],
   accession: ["accession {0}", "检查号 {0}"],
@@ -119,7 +114,6 @@ const WORDS = {
     "The film is shown only shortly after it was sent. The numbers and heat maps stay; send the film again to see it.",
     "胸片仅在发送后短时间内可见。数值和热图会保留；如需查看，请重新发送。",
   ],
-  noFilm: ["There is no picture of this film", "没有该胸片的图像"],
   tools: ["Tools for the film", "胸片工具"],
   toolWindow: ["Window", "调窗"],
   toolMove: ["Move", "移动"],
@@ -158,11 +152,6 @@ const WORDS = {
   probability: ["Probability", "概率"],
   call: ["Call", "判定"],
   scale: ["Probability, on a scale of log-odds", "概率（对数几率刻度）"],
-  rowLabel: [
-    "{0}: probability {1}, operating point {2}, {3}. Show its heat map",
-    "{0}：概率 {1}，判定阈值 {2}，{3}。显示热图",
-  ],
-  filmOnly: ["Film without heat map", "仅原片（无热图）"],
   unavailable: ["Not available", "不可用"],
   unavailableMore: [
     "The model has not learnt these {0} findings. It says nothing about them.",
