@@ -134,17 +134,11 @@ pub const PART_HEAD_BYTES_MAX: usize = 8 << 10;
 /// Longest name of a film's file that is kept, characters: file systems end at 255 bytes.
 pub const FILE_NAME_CHARS_MAX: usize = 255;
 
-/// Longest Idempotency-Key, bytes.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
-
 /// Longest text that readings are searched for, characters: longer than any DICOM name component.
 pub const SEARCH_CHARS_MAX: usize = 200;
 
 /// Readings on one page of a list, unless asked otherwise.
 pub const PAGE_READINGS: usize = 50;
-
-/// Most readings on one page of a list: each is a few kilobytes of JSON.
-pub const PAGE_READINGS_MAX: usize = 200;
 
 /// Requests that may wait for a reading, unless configured: some seconds of work, more than a client should wait for.
 pub const READINGS_WAITING: usize = 16;
@@ -315,3 +309,15 @@ pub const FAILURE_PEERS_MAX: usize = 4_096;
 
 /// Longest file that names a machine, bytes: a UUID has 36.
 pub const MACHINE_FILE_BYTES_MAX: u64 = 256;
+
+/// Time between two rounds of housekeeping, milliseconds.
+pub const HOUSEKEEPING_MS: u64 = 60_000;
+
+/// Most rounds of retention in one housekeeping: each removes a bounded number of readings.
+pub const RETENTION_ROUNDS_MAX: usize = 64;
+
+/// Longest path of an AF_UNIX socket, bytes (unix(7)).
+pub const UNIX_PATH_BYTES_MAX: usize = 107;
+
+/// Largest file that a key is read from, bytes: a secret key has 97 characters.
+pub const KEY_FILE_BYTES_MAX: u64 = 4_096;

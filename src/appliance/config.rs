@@ -3,6 +3,7 @@
 //! In: the text of the file, and the flags, which win. Out: [`Settings`] of which every value was checked. Never: a key that
 //! is not known, or a value that is quietly changed.
 
+use super::machine::{MACHINE_ID, PRODUCT_UUID};
 use crate::limits;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -36,6 +37,12 @@ pub struct Keys {
     /// Public key that tokens are verified with, repeatable; without one no token is needed, and only loopback allowed / 令牌公钥
     #[arg(long, value_name = "FILE")]
     pub public_key: Option<Vec<PathBuf>>,
+    /// File with the firmware's product UUID, where the service may not read the system's / product_uuid 文件
+    #[arg(long, value_name = "FILE")]
+    pub product_uuid: Option<PathBuf>,
+    /// File with the machine id; /etc/machine-id unless given / machine-id 文件
+    #[arg(long, value_name = "FILE")]
+    pub machine_id: Option<PathBuf>,
     /// Folder for readings and the audit; /var/lib/chexbox unless given / 数据目录
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -69,8 +76,8 @@ pub struct Keys {
     pub keep_images: Option<bool>,
     /// Days after which readings are removed; 0 keeps them / 保存天数
     #[arg(long, value_name = "DAYS")]
-    pub retain_days: Option<u64>,
-    /// Share of the disk, percent, beyond which the oldest readings are removed; 0 sets none / 磁盘占用上限（%）
+    pub retain_days: Option<u32>,
+    /// Share of the disk, percent, beyond which the oldest readings are removed; 80 unless given / 磁盘占用上限（%）
     #[arg(long, value_name = "PERCENT")]
     pub retain_disk_percent: Option<u8>,
 }
@@ -86,6 +93,10 @@ pub struct Settings {
     pub proxy: Proxy,
     /// Public keys for tokens.
     pub public_keys: Vec<PathBuf>,
+    /// File with the product UUID.
+    pub product_uuid: PathBuf,
+    /// File with the machine id.
+    pub machine_id: PathBuf,
     /// Folder of the store.
     pub state: PathBuf,
     /// Models; empty for those of the binary.
@@ -107,7 +118,7 @@ pub struct Settings {
     /// Whether pictures of films are kept.
     pub keep_images: bool,
     /// Days that readings are kept.
-    pub retain_days: Option<u64>,
+    pub retain_days: Option<u32>,
     /// Share of the disk, percent.
     pub retain_disk_percent: Option<u8>,
 }
@@ -150,6 +161,8 @@ impl Keys {
             tls_key: self.tls_key.or(file.tls_key),
             plain_http_behind_proxy: self.plain_http_behind_proxy.or(file.plain_http_behind_proxy),
             public_key: self.public_key.or(file.public_key),
+            product_uuid: self.product_uuid.or(file.product_uuid),
+            machine_id: self.machine_id.or(file.machine_id),
             state: self.state.or(file.state),
             model: self.model.or(file.model),
             threshold: self.threshold.or(file.threshold),
@@ -188,8 +201,8 @@ impl Keys {
         within("body-mib", body_mib, 1, limits::FILE_BYTES >> 20);
         within("connections", number(connections), 1, number(limits::CONNECTIONS_CONFIGURED_MAX));
         within("connections-per-peer", number(per_peer), 1, number(connections.max(1)));
-        within("retain-disk-percent", self.retain_disk_percent.unwrap_or(0).into(), 0, 99);
-        within("retain-days", self.retain_days.unwrap_or(0), 0, limits::RETAIN_DAYS_MAX);
+        within("retain-disk-percent", self.retain_disk_percent.unwrap_or(1).into(), 1, 100);
+        within("retain-days", self.retain_days.unwrap_or(0).into(), 0, limits::RETAIN_DAYS_MAX);
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -203,6 +216,8 @@ impl Keys {
             tls,
             proxy: if self.plain_http_behind_proxy == Some(true) { Proxy::AddsTls } else { Proxy::None },
             public_keys: self.public_key.unwrap_or_default(),
+            product_uuid: self.product_uuid.unwrap_or_else(|| PRODUCT_UUID.into()),
+            machine_id: self.machine_id.unwrap_or_else(|| MACHINE_ID.into()),
             state: self.state.unwrap_or_else(|| STATE.into()),
             models: self.model.unwrap_or_default(),
             threshold: self.threshold.unwrap_or_default(),
@@ -214,7 +229,7 @@ impl Keys {
             connections_per_peer: per_peer,
             keep_images: self.keep_images.unwrap_or(false),
             retain_days: self.retain_days.filter(|d| *d > 0),
-            retain_disk_percent: self.retain_disk_percent.filter(|p| *p > 0),
+            retain_disk_percent: self.retain_disk_percent,
         };
         faults.extend(settings.listen.iter().filter_map(|at| settings.may_listen(*at).err()));
         if faults.is_empty() { Ok(settings) } else { Err(ConfigError::Values(faults)) }

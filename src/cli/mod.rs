@@ -1,6 +1,7 @@
 //! The verbs of the command line, one file each. Files, folders, the terminal and the clock are
 //! touched here; what a film says is decided in the library.
 
+mod audit;
 mod bench;
 mod compare;
 mod evaluate;
@@ -16,6 +17,7 @@ mod pictures;
 mod read;
 mod serve;
 mod test_film;
+mod token;
 #[cfg(feature = "train")]
 mod train;
 mod version;
@@ -46,6 +48,9 @@ Exit codes / 退出码:
   1  at least one film was refused (its record says why) / 至少一张被拒绝
   2  the command line is wrong / 命令行有误
   3  the run could not be completed: a model or an output failed / 未能完成运行";
+
+/// Where the daemon keeps its state unless told otherwise.
+const STATE: &str = "/var/lib/chexbox";
 
 /// `chexbox VERB ...`
 #[derive(Parser)]
@@ -82,6 +87,10 @@ pub enum Verb {
     Bench(bench::BenchArgs),
     /// Show, verify, export or quantize a model / 查看、检查、导出、量化模型
     Model(model::ModelArgs),
+    /// Keys and access tokens of the service / 密钥与访问令牌
+    Token(token::TokenArgs),
+    /// What happened on this machine, and whether the record of it is whole / 审计记录
+    Audit(audit::AuditArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
     /// Train models from label and image folders with libtorch / 训练模型
@@ -163,6 +172,8 @@ impl Verb {
             Self::Models(args) => models::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::Model(args) => model::run(&args),
+            Self::Token(args) => token::run(&args),
+            Self::Audit(args) => audit::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(&args).map(|()| Exit::Done).map_err(Into::into),

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 /// What an answer needs of the program.
 pub trait Desk: Send + Sync {
-    /// Lets a peer in for what needs `right`.
+    /// Lets a peer in for `what`, a method and an address's pattern, which needs `right`.
     ///
     /// # Errors
     /// [`Fault::NoToken`], [`Fault::WrongToken`], [`Fault::NotAllowed`], [`Fault::TooManyFailures`], or a fault of the store.
-    fn admit(&self, authorization: Option<&str>, peer: IpAddr, right: Right) -> Result<Caller, Fault>;
+    fn admit(&self, authorization: Option<&str>, peer: IpAddr, right: Right, what: &str) -> Result<Caller, Fault>;
 
     /// The models that films are read with, the first one unless others are asked for.
     fn models(&self) -> Vec<&Manifest>;
@@ -215,9 +215,9 @@ pub enum Fault {
     /// The token holds, for less than this.
     #[error("token of a smaller scope")]
     NotAllowed,
-    /// Too many wrong tokens from this peer.
+    /// Too many wrong tokens from this peer; it may try again after so many seconds.
     #[error("too many failed sign-ins from this peer")]
-    TooManyFailures,
+    TooManyFailures(u64),
     /// As many readings wait as may.
     #[error("the queue of readings is full")]
     Busy,

@@ -122,7 +122,8 @@ impl Context {
         let answer = match &route.who {
             Who::Anybody(handler) => handler(self, request, &at),
             Who::Allowed(right, handler) => {
-                let admitted = self.desk.admit(request.header("authorization"), request.peer, *right);
+                let what = format!("{} {}", route.method, route.pattern);
+                let admitted = self.desk.admit(request.header("authorization"), request.peer, *right, &what);
                 admitted.map_err(Problem::from).and_then(|caller| handler(self, request, &caller, &at))
             }
         };

@@ -272,6 +272,18 @@ pub fn signed_claims(keys: &[PublicKey], text: &str) -> Result<Claims, TokenFaul
     serde_json::from_str(trusted.payload()).map_err(|_| TokenFault::Malformed)
 }
 
+/// The claims of a token as it stands, for showing it to whoever holds it: nothing says that they are true.
+///
+/// # Errors
+/// Where it is too long or malformed.
+pub fn unverified_claims(text: &str) -> Result<Claims, TokenFault> {
+    if text.len() > TOKEN_BYTES_MAX {
+        return Err(TokenFault::TooLong(text.len()));
+    }
+    let untrusted = UntrustedToken::<Public, V4>::try_from(text).map_err(|_| TokenFault::Malformed)?;
+    serde_json::from_slice(untrusted.untrusted_payload()).map_err(|_| TokenFault::Malformed)
+}
+
 /// Lets tokens in, or not.
 pub struct Tokens {
     keys: Vec<PublicKey>,

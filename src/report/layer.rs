@@ -30,6 +30,13 @@ pub fn film_png(film: &Display) -> Result<Vec<u8>, PictureError> {
     png(film.greys(), film.width(), film.height(), ExtendedColorType::L8)
 }
 
+/// The film in a PNG file that [`film_png`] wrote.
+pub fn film_of_png(png: &[u8]) -> Option<Display> {
+    let picture = image::load_from_memory_with_format(png, image::ImageFormat::Png).ok()?.into_luma8();
+    let (width, height) = (usize::try_from(picture.width()).ok()?, usize::try_from(picture.height()).ok()?);
+    Some(Display::kept(width, height, picture.into_raw()))
+}
+
 fn png(pixels: &[u8], width: usize, height: usize, colour: ExtendedColorType) -> Result<Vec<u8>, PictureError> {
     let mut out = Vec::new();
     let side = |s: usize| u32::try_from(s).unwrap_or(u32::MAX);
@@ -60,6 +67,8 @@ mod tests {
     fn a_film_comes_back_grey_by_grey() {
         let greys: Vec<u8> = (0..640 * 700).map(|i| (i % 251) as u8).collect();
         let film = Display::of(&Grey::new(640, 700, Samples::U8(greys.clone()), linear_tone(256)).unwrap());
-        assert_eq!(image::load_from_memory(&film_png(&film).unwrap()).unwrap().into_luma8().into_raw(), greys);
+        let png = film_png(&film).unwrap();
+        assert_eq!(film_of_png(&png).as_ref(), Some(&film));
+        assert_eq!(image::load_from_memory(&png).unwrap().into_luma8().into_raw(), greys);
     }
 }

@@ -28,7 +28,7 @@ pub mod words;
 pub use canvas::PictureError;
 pub use display::Display;
 pub use evaluation::aligned;
-pub use layer::{film_png, layer};
+pub use layer::{film_of_png, film_png, layer};
 pub use overlay::overlay;
 pub use sheet::{Tile, sheet, shown};
 

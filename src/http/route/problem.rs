@@ -64,7 +64,7 @@ impl Code {
         Self::Of(Fault::NoToken),
         Self::Of(Fault::WrongToken),
         Self::Of(Fault::NotAllowed),
-        Self::Of(Fault::TooManyFailures),
+        Self::Of(Fault::TooManyFailures(60)),
         Self::Of(Fault::Busy),
         Self::Of(Fault::Stopping),
         Self::Of(Fault::KeyUsed),
@@ -143,7 +143,7 @@ impl Code {
                 ["the token does not allow this", "该令牌无此权限"],
                 ["use a token of scope admin", "请使用 admin 权限的令牌"],
             ),
-            Self::Of(Fault::TooManyFailures) => (
+            Self::Of(Fault::TooManyFailures(_)) => (
                 "too_many_failures",
                 429,
                 ["too many failed sign-ins", "登录失败次数过多"],
@@ -245,7 +245,7 @@ impl Problem {
         let mut answer = Answer::json(self.code.status(), &self.value(lang)).with("Content-Type", PROBLEM_JSON);
         match self.code {
             Code::Of(Fault::Busy | Fault::Stopping) => answer = answer.with("Retry-After", RETRY_AFTER_S),
-            Code::Of(Fault::TooManyFailures) => answer = answer.with("Retry-After", "60"),
+            Code::Of(Fault::TooManyFailures(seconds)) => answer = answer.with("Retry-After", seconds.to_string()),
             Code::Of(Fault::NoToken | Fault::WrongToken) => {
                 answer = answer.with("WWW-Authenticate", "Bearer realm=\"chexbox\"");
             }
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn who_is_to_come_back_is_told_when() {
-        for fault in [Fault::Busy, Fault::Stopping, Fault::TooManyFailures] {
+        for fault in [Fault::Busy, Fault::Stopping, Fault::TooManyFailures(7)] {
             let answer = Problem::from(fault).answer(Lang::En);
             assert!(answer.headers.iter().any(|(n, _)| *n == "Retry-After"), "{fault}");
         }

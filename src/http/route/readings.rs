@@ -8,7 +8,7 @@ use super::reading_json::{Form, Maps, address, outcome, reading};
 use super::request::{Request, escaped, quoted};
 use crate::http::desk::{Ask, Caller, Entry, Film, FilmRead, Given, Made, Query, Status};
 use crate::lang::Lang;
-use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_READINGS, PAGE_READINGS_MAX, SEARCH_CHARS_MAX};
+use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_READINGS, READINGS_PAGE_MAX, SEARCH_CHARS_MAX};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -128,8 +128,8 @@ fn query(request: &Request) -> Result<Query, Problem> {
     let limit = match request.value("limit") {
         None => PAGE_READINGS,
         Some(v) => match v.parse() {
-            Ok(n) if (1..=PAGE_READINGS_MAX).contains(&n) => n,
-            _ => return Err(bad(format!("limit is {}, allowed are 1 to {PAGE_READINGS_MAX}", quoted(v)))),
+            Ok(n) if (1..=READINGS_PAGE_MAX).contains(&n) => n,
+            _ => return Err(bad(format!("limit is {}, allowed are 1 to {READINGS_PAGE_MAX}", quoted(v)))),
         },
     };
     Ok(Query {
