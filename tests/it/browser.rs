@@ -68,10 +68,12 @@ fn films_sent_together_are_read_and_a_refused_one_says_why_and_what_to_do() {
     browser.picture("1440-en-positive");
     assert!(browser.text("#verdict").contains("is at or above its operating point"), "{}", browser.text("#verdict"));
     assert!(browser.text("#rows-above").contains("Pleural effusion"));
-    let below = "return [...document.querySelectorAll('#rows-below .probability')].map(p => parseFloat(p.textContent.replace('<', '')))";
+    let below =
+        "return [...document.querySelectorAll('#rows-below .probability')].map(p => parseFloat(p.textContent.replace('<', '')))";
     let falling: Vec<f64> = browser.run(below).as_array().unwrap().iter().filter_map(Value::as_f64).collect();
     assert!(falling.len() > 3 && falling.is_sorted_by(|a, b| a >= b), "{falling:?}");
-    let marks = browser.run("return [...document.querySelectorAll('#findings .track')].every(t => t.style.getPropertyValue('--point') > 0)");
+    let marks = browser
+        .run("return [...document.querySelectorAll('#findings .track')].every(t => t.style.getPropertyValue('--point') > 0)");
     assert_eq!(marks, json!(true), "every bar shows its operating point");
     let unavailable = browser.text("#unavailable");
     assert!(unavailable.contains("Cardiomegaly") && !unavailable.contains('%'), "{unavailable}");
@@ -97,7 +99,9 @@ fn heat_map_opacity_and_window_change_what_is_seen_and_reset_brings_the_film_bac
     // The positive finding's map lies over the film from the beginning.
     browser.until("document.getElementById('heat').getAttribute('aria-pressed') === 'true' && document.getElementById('over-what').textContent");
     let settled = || {
-        browser.run_promise("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))");
+        browser.run_promise(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))",
+        );
         browser.run(PIXELS)
     };
     let with = settled();
@@ -127,7 +131,10 @@ fn heat_map_opacity_and_window_change_what_is_seen_and_reset_brings_the_film_bac
     browser.click("#save");
     browser.click("#save-png");
     browser.until("window.kept");
-    assert_eq!(browser.run("return [window.kept.type, window.named.endsWith('.png'), window.kept.size > 10000]"), json!(["image/png", true, true]));
+    assert_eq!(
+        browser.run("return [window.kept.type, window.named.endsWith('.png'), window.kept.size > 10000]"),
+        json!(["image/png", true, true])
+    );
     browser.run("window.kept = null");
     browser.click("#save");
     browser.click("#save-json");
@@ -285,7 +292,8 @@ fn axe_finds_no_fault_at_three_widths() {
 
 /// The source of axe-core; `None`, and a line that says what was skipped, where it was not fetched.
 fn axe() -> Option<String> {
-    let path = std::env::var("CHEXBOX_AXE").ok().or_else(|| Some(std::env::var("HOME").ok()? + "/.cache/chexbox/axe/axe.min.js"))?;
+    let path =
+        std::env::var("CHEXBOX_AXE").ok().or_else(|| Some(std::env::var("HOME").ok()? + "/.cache/chexbox/axe/axe.min.js"))?;
     let source = std::fs::read_to_string(Path::new(&path)).ok();
     if source.is_none() {
         println!("skipped: axe over the page ({path} is absent; `bash tools/browser.sh` fetches it)");

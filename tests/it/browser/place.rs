@@ -70,10 +70,15 @@ impl Films {
     pub fn new(name: &str) -> Self {
         let folder = Scratch::new(name);
         let film = |seed| DrawnFilm { width: SIDE.into(), height: SIDE.into(), seed }.draw_u16();
-        let made = run(&["test-film", "--width", "512", "--height", "512", "--out", &folder.join("one.png").display().to_string()]);
+        let made =
+            run(&["test-film", "--width", "512", "--height", "512", "--out", &folder.join("one.png").display().to_string()]);
         assert!(made.status.success(), "{}", stderr(&made));
         let Samples::U16(samples) = film(11).samples().clone() else { unreachable!("drawn with two bytes a pixel") };
-        let dicom = DicomFile::chest(SIDE, SIDE, &samples).with((0x0010, 0x0010), "PN", "Muster^Anna").with((0x0010, 0x0020), "LO", "A-417");
+        let dicom = DicomFile::chest(SIDE, SIDE, &samples).with((0x0010, 0x0010), "PN", "Muster^Anna").with(
+            (0x0010, 0x0020),
+            "LO",
+            "A-417",
+        );
         std::fs::write(folder.join("patient.dcm"), dicom.bytes()).expect("a film can be written");
         std::fs::write(folder.join("notes.txt"), "not a film\n".repeat(200)).expect("a text can be written");
         Self { folder }

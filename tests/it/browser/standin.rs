@@ -53,9 +53,18 @@ fn answer(stream: TcpStream, script: &dyn Fn(&Asked) -> Said) -> std::io::Result
     let name = line.strip_prefix("GET /").map(|p| p.strip_prefix("page/").unwrap_or(p).to_owned());
     let mut stream = reader.into_inner();
     if let Some(file) = name.and_then(|n| page::file(&n)) {
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", file.content_type, file.content.len())?;
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            file.content_type,
+            file.content.len()
+        )?;
         return stream.write_all(file.content);
     }
     let (status, headers, body) = script(&Asked { line, token });
-    write!(stream, "HTTP/1.1 {status} Said\r\n{headers}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    write!(
+        stream,
+        "HTTP/1.1 {status} Said\r\n{headers}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }

@@ -51,7 +51,8 @@ impl Browser {
             "args": arguments.iter().map(|a| (*a).to_owned()).chain([format!("--lang={language}")]).collect::<Vec<_>>(),
             "prefs": {"intl.accept_languages": language, "download.default_directory": std::env::temp_dir()},
         });
-        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}});
+        let wanted =
+            json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}});
         let made = browser.ask("POST", "/session", &wanted);
         browser.session = made["sessionId"].as_str().expect("a session has an id").to_owned();
         browser.size(width, height);
@@ -153,7 +154,9 @@ impl Browser {
     pub fn press(&self, keys: &str) {
         let actions: Vec<Value> = keys
             .chars()
-            .flat_map(|key| [json!({"type": "keyDown", "value": key.to_string()}), json!({"type": "keyUp", "value": key.to_string()})])
+            .flat_map(|key| {
+                [json!({"type": "keyDown", "value": key.to_string()}), json!({"type": "keyUp", "value": key.to_string()})]
+            })
             .collect();
         self.command("actions", &json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]}));
     }
@@ -189,7 +192,8 @@ impl Browser {
     /// What the page complained about since the last call: errors and breaches of its policy.
     pub fn console(&self) -> Vec<String> {
         let lines = self.command("se/log", &json!({"type": "browser"}));
-        let line = |l: &Value| format!("{} {}", l["level"].as_str().unwrap_or_default(), l["message"].as_str().unwrap_or_default());
+        let line =
+            |l: &Value| format!("{} {}", l["level"].as_str().unwrap_or_default(), l["message"].as_str().unwrap_or_default());
         lines.as_array().into_iter().flatten().map(line).collect()
     }
 }
