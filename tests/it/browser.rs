@@ -25,7 +25,9 @@ const FILM: &str = "!document.getElementById('reading').hidden && document.getEl
 /// A number for what the canvas shows.
 const PIXELS: &str = "const c = document.getElementById('film'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let sum = 0; for (let i = 0; i < d.length; i += 4) sum = (sum * 31 + d[i] * 7 + d[i + 1] * 3 + d[i + 2]) % 4294967296; return [sum, c.width, c.height];";
 
+/// Opens the page as for the first time in this tab.
 fn open(browser: &Browser, address: &str) {
+    browser.go("about:blank");
     browser.go(&format!("{address}/"));
     browser.until("document.body.dataset.ready === ''");
 }
@@ -154,7 +156,7 @@ fn everything_is_reached_by_keyboard_alone_and_the_focus_is_always_seen() {
     open(&browser, &place.address);
     upload(&browser, &films, &["one.png"]);
     browser.until(FILM);
-    open(&browser, &format!("{}/?", place.address));
+    open(&browser, &place.address);
     let focus = "const e = document.activeElement, s = getComputedStyle(e), b = e.getBoundingClientRect(); return [e.id || e.dataset.reading && 'a reading' || e.dataset.finding && 'a finding' || e.className || e.tagName, e === document.body || (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2), b.width > 0 && b.bottom > 0]";
     let walk = |steps: usize| {
         let mut seen = Vec::new();
@@ -216,8 +218,7 @@ fn the_page_speaks_the_language_of_the_browser_and_remembers_another() {
     assert_eq!(browser.run("return document.documentElement.lang"), "en");
     let words = browser.run("return [...document.body.querySelectorAll('*')].filter(e => e.checkVisibility() && !e.closest('#languages') && [...e.childNodes].some(n => n.nodeType === 3 && /[\\u4e00-\\u9fff]/.test(n.data))).map(e => e.textContent)");
     assert_eq!(words, json!([]), "Chinese in the English page");
-    browser.go(&format!("{}/?again", place.address));
-    browser.until("document.body.dataset.ready === ''");
+    open(&browser, &place.address);
     assert_eq!(browser.run("return document.documentElement.lang"), "en", "the choice is remembered");
 }
 

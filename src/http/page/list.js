@@ -82,6 +82,8 @@ function row(reading) {
 
 /** Writes the rows, under a heading for each day. */
 function show() {
+  // The list is also written anew while somebody walks through it by keyboard.
+  const focused = document.activeElement?.dataset.reading;
   const days = new Map();
   for (const reading of state.readings) {
     const day = dayOf(reading.created);
@@ -96,6 +98,7 @@ function show() {
       return [head, list];
     }),
   );
+  if (focused) [...part("days").querySelectorAll("a")].find((link) => link.dataset.reading === focused)?.focus();
   const count = state.readings.length;
   const plain = state.next ? "listCountMore" : "listCount";
   part("list-count").textContent = count === 1 && !state.next ? word("listOne") : word(plain, count);
