@@ -14,6 +14,7 @@ mod model;
 mod models;
 mod output;
 mod pictures;
+mod probe;
 mod read;
 mod serve;
 mod test_film;
@@ -81,6 +82,8 @@ pub enum Verb {
     Labels(labels::LabelsArgs),
     /// Serve readings over HTTP, with a page for people / 启动服务
     Serve(Box<serve::ServeArgs>),
+    /// Check a running service with the built-in test film / 检查运行中的服务
+    Probe(probe::ProbeArgs),
     /// List the models in this binary, their findings and operating points / 列出模型
     Models(models::ModelsArgs),
     /// Time the network, or a whole reading, on this machine / 计时
@@ -169,6 +172,7 @@ impl Verb {
             Self::Compare(args) => compare::run(&args),
             Self::Labels(args) => labels::run(&args),
             Self::Serve(args) => serve::run(&args),
+            Self::Probe(args) => probe::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::Model(args) => model::run(&args),

@@ -27,6 +27,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
+/// The model that films are read with unless another is asked for.
+pub(super) const DEFAULT_MODEL: &str = "findings25";
+
 /// The built-in film, as records name it.
 const DRAWN: &str = "drawn-test-film";
 
@@ -37,7 +40,7 @@ pub struct ReadArgs {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// findings25, findings10, all, or a folder with a bundle of your own / 模型
-    #[arg(long, default_value = "findings25")]
+    #[arg(long, default_value = DEFAULT_MODEL)]
     model: String,
     /// Operating point of a finding instead of the model's, for example pneumothorax=0.3; repeatable / 阈值
     #[arg(long, value_name = "FINDING=VALUE")]

@@ -3,10 +3,10 @@
 //! In: requests that the gate let through, over a private socket. Out: their answers. Never: a thread more than asked for
 //! at the start, or a body beyond the limit in memory.
 
-use super::route::Context;
 use super::route::answer::Answer;
 use super::route::problem::{Code, Problem};
 use super::route::request::Request;
+use super::route::{Context, Peers};
 use crate::lang::Lang;
 use std::io::{Cursor, Read};
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,6 +18,9 @@ use tiny_http::{Header, Response, Server};
 
 /// Where the gate says the request came from.
 const PEER: &str = "x-chexbox-peer";
+
+/// Where a proxy in front of it says that.
+const FORWARDED: &str = "x-forwarded-for";
 
 /// How often a stopping backend looks whether the last answer is out.
 const STOP_STEP: Duration = Duration::from_millis(20);
@@ -101,16 +104,49 @@ fn taken(context: &Context, incoming: &mut tiny_http::Request) -> Result<Request
         return Err(Problem::new(Code::BodyTooLarge).because(format!("at most {limit} bytes are allowed")));
     }
     let mut request = Request { method, path, query, headers, peer: Ipv4Addr::LOCALHOST.into(), body };
-    if let Some(peer) = request.header(PEER).and_then(|p| p.parse::<IpAddr>().ok()) {
+    if let Some(peer) = peer(&request, context.peers) {
         request.peer = peer;
     }
     Ok(request)
+}
+
+/// Where the request came from. What a client writes in front of the proxy's own entry counts for nothing.
+fn peer(request: &Request, peers: Peers) -> Option<IpAddr> {
+    let address = |text: &str| text.trim().parse::<IpAddr>().ok();
+    let forwarded =
+        || request.headers.iter().rev().find(|(n, _)| n == FORWARDED).and_then(|(_, v)| address(v.rsplit(',').next()?));
+    match peers {
+        Peers::Connected => request.header(PEER).and_then(address),
+        Peers::Forwarded => forwarded().or_else(|| request.header(PEER).and_then(address)),
+    }
 }
 
 fn response(answer: Answer) -> Response<Cursor<Vec<u8>>> {
     let headers = answer.headers.into_iter().filter_map(|(n, v)| Header::from_bytes(n, v).ok()).collect();
     let length = answer.body.len();
     // Whole, with its length: the gate counts on it.
-    Response::new(answer.status.into(), headers, Cursor::new(answer.body), Some(length), None)
-        .with_chunked_threshold(usize::MAX)
+    Response::new(answer.status.into(), headers, Cursor::new(answer.body), Some(length), None).with_chunked_threshold(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peer_is_who_connected_or_whom_the_site_s_proxy_names_last() {
+        let request = |headers: &[(&str, &str)]| Request {
+            method: "GET".into(),
+            path: "/".into(),
+            query: Vec::new(),
+            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            peer: Ipv4Addr::LOCALHOST.into(),
+            body: Vec::new(),
+        };
+        let both = request(&[(PEER, "10.0.0.1"), (FORWARDED, "1.1.1.1, 2.2.2.2"), (FORWARDED, "3.3.3.3, 4.4.4.4")]);
+        assert_eq!(peer(&both, Peers::Connected), "10.0.0.1".parse().ok());
+        assert_eq!(peer(&both, Peers::Forwarded), "4.4.4.4".parse().ok());
+        let plain = request(&[(PEER, "::1")]);
+        assert_eq!(peer(&plain, Peers::Forwarded), "::1".parse().ok());
+        assert_eq!(peer(&request(&[(FORWARDED, "nobody")]), Peers::Connected), None);
+    }
 }

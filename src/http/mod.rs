@@ -2,8 +2,8 @@
 
 pub mod backend;
 pub mod desk;
+pub mod failures;
+pub mod gate;
 pub mod page;
 pub mod route;
-pub mod gate;
-pub mod failures;
 pub mod token;

@@ -29,7 +29,18 @@ pub struct Context {
     pub desk: Arc<dyn Desk>,
     /// Most bytes of a body.
     pub body_bytes_max: u64,
+    /// Who counts as the peer.
+    pub peers: Peers,
     tally: Tally,
+}
+
+/// Who counts as the peer of a request: its failed sign-ins are counted, and the audit names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Who connected.
+    Connected,
+    /// Whom a proxy of the site's own names last in X-Forwarded-For, where it names one.
+    Forwarded,
 }
 
 /// Answers a request that is allowed; the places of its address in braces, in order.
@@ -89,8 +100,8 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 impl Context {
     /// What all answers share.
-    pub fn new(desk: Arc<dyn Desk>, body_bytes_max: u64) -> Self {
-        Self { desk, body_bytes_max, tally: Tally::default() }
+    pub fn new(desk: Arc<dyn Desk>, body_bytes_max: u64, peers: Peers) -> Self {
+        Self { desk, body_bytes_max, peers, tally: Tally::default() }
     }
 
     /// The answer to a request; a panic on its way costs this answer alone.

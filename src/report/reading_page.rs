@@ -103,7 +103,8 @@ impl Page<'_> {
         let unavailable = match untrained.is_empty() {
             true => String::new(),
             false => {
-                let names = |pick: fn(&KeptFinding) -> &str, join| untrained.iter().map(|f| pick(f)).collect::<Vec<_>>().join(join);
+                let names =
+                    |pick: fn(&KeptFinding) -> &str, join| untrained.iter().map(|f| pick(f)).collect::<Vec<_>>().join(join);
                 let names = both(&escaped(&names(|f| &f.en, ", ")), &escaped(&names(|f| &f.zh, "、")));
                 format!("<p class=\"soft\">{}: {names}</p>\n", said(words::UNAVAILABLE))
             }

@@ -1,9 +1,12 @@
 //! The promises of chexbox, a module each. One binary, so that linking happens once.
 
 mod allocation;
+mod attack;
+mod audit;
 mod bench_verb;
 mod browser;
 mod comparison;
+mod daemon;
 mod data;
 mod decoding;
 mod densenet;
@@ -12,6 +15,7 @@ mod evaluation;
 mod fusion;
 mod hostile;
 mod intended_use;
+mod knocks;
 mod labels;
 mod layers;
 mod memory;
@@ -23,5 +27,11 @@ mod quantized;
 mod reading;
 mod real;
 mod run;
+mod service;
 mod statistics;
+mod store;
+mod store_child;
+mod store_crash;
+mod stored;
 mod synthetic;
+mod tokens;

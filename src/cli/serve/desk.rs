@@ -85,7 +85,7 @@ impl FrontDesk {
 
     /// Notes in the audit that the program failed on a film; what the client is told.
     fn failed(&self, by: &Actor, why: Fault) -> Fault {
-        let event = Event::new(Kind::ReadingFailed).with("code", why);
+        let event = Event::new(Kind::ReadingFailed).with("code", "internal_fault");
         self.shelf.store.audit(&event, by).map_err(fault).err().unwrap_or(why)
     }
 }

@@ -2,8 +2,8 @@
 //! words of the other.
 
 use super::previews::Previews;
-use chexbox::http::desk::{self, Entry, Fault, Film, Found};
 use chexbox::findings::Thresholds;
+use chexbox::http::desk::{self, Entry, Fault, Film, Found};
 use chexbox::model::Manifest;
 use chexbox::radiograph::PatientIdentity;
 use chexbox::reading::Reader;
@@ -13,13 +13,14 @@ use chexbox::store::{
     Actor, Digest, FilmRef, Idempotency, Images, ModelRef, NewReading, Query, ReadingId, Status, Store, StoreError, Stored,
 };
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::admission::now_ms;
 
 /// The store, and what names a reading.
 pub struct Shelf {
     /// The store.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// Whether pictures of films are kept.
     pub images: Images,
     models: Vec<Named>,
@@ -51,7 +52,7 @@ impl Shelf {
     ///
     /// # Errors
     /// A model whose manifest has no digest.
-    pub fn new(store: Store, images: Images, readers: &[Reader]) -> Result<Self, String> {
+    pub fn new(store: Arc<Store>, images: Images, readers: &[Reader]) -> Result<Self, String> {
         let named = |reader: &Reader| {
             let manifest = reader.session.manifest();
             let sha256 = manifest.file.sha256.parse().map_err(|e| format!("model {}: {e}", manifest.name))?;
@@ -112,7 +113,7 @@ impl Shelf {
 
     /// The same with the picture of its film, where pictures are kept.
     pub fn with_picture(&self, new: NewReading, film: Option<&Display>) -> NewReading {
-        let wanted = self.images == Images::Kept && new.status == Status::Read;
+        let wanted = self.images == Images::Keep && new.status == Status::Read;
         let image = film.filter(|_| wanted).and_then(|film| film_png(film).ok());
         NewReading { image, ..new }
     }

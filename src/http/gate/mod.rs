@@ -177,6 +177,14 @@ pub struct Gate {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Checks that certificate and key can be used, without listening.
+///
+/// # Errors
+/// A file that cannot be read, holds none, or does not fit the other.
+pub fn check_tls(files: TlsFiles) -> Result<(), GateError> {
+    Certificate::read(files).map(|_| ())
+}
+
 impl Gate {
     /// Binds, reads certificates and starts the event loop's thread. The process's limit of file descriptors is raised to what
     /// `config` needs, if the system allows it; if not, fewer connections are held.

@@ -31,9 +31,7 @@ pub fn heat_map(context: &Context, request: &mut Request, by: &Caller, id: &str,
             let png = report::overlay(&film, &heat, &finding, model, request.lang());
             Ok(Answer::png(png.map_err(internal)?))
         }
-        Some(other) => {
-            Err(Problem::new(Code::BadQuery).because(format!("layer is {}, allowed are map and film", quoted(other))))
-        }
+        Some(other) => Err(Problem::new(Code::BadQuery).because(format!("layer is {}, allowed are map and film", quoted(other)))),
     }
 }
 

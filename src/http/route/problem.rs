@@ -106,7 +106,10 @@ impl Code {
                 "no_such_reading",
                 404,
                 ["there is no such reading", "没有该阅片记录"],
-                ["it may have been removed, or its time may be over; send the film again", "记录可能已删除或过期；请重新发送胸片"],
+                [
+                    "it may have been removed, or its time may be over; send the film again",
+                    "记录可能已删除或过期；请重新发送胸片",
+                ],
             ),
             Self::NoSuchHeatMap => (
                 "no_such_heat_map",
@@ -116,7 +119,7 @@ impl Code {
             ),
             Self::NoSuchModel => (
                 "no_such_model",
-                400,
+                404,
                 ["there is no such model", "没有该模型"],
                 ["see /v1/models for those there are", "可用模型见 /v1/models"],
             ),
@@ -129,7 +132,9 @@ impl Code {
                     "阅片后短时间内可查看；如需保存请设置 keep-images = true",
                 ],
             ),
-            Self::NoSuchPage => ("no_such_page", 404, ["the page has no such file", "页面没有该文件"], ["open / instead", "请打开 /"]),
+            Self::NoSuchPage => {
+                ("no_such_page", 404, ["the page has no such file", "页面没有该文件"], ["open / instead", "请打开 /"])
+            }
             Self::Of(Fault::NoToken) => (
                 "token_needed",
                 401,

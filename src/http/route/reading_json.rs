@@ -50,9 +50,10 @@ pub fn reading(entry: &Entry, maps: Maps, form: Form, lang: Lang) -> Value {
     let refusal = kept.refusal().map(|r| json!({"code": r.code(), "message": r.message(lang), "remedy": r.remedy(lang)}));
     let finding = |f| self::finding(entry, f, maps, lang);
     let findings: Option<Vec<Value>> = kept.findings.as_ref().map(|f| f.iter().map(finding).collect());
-    let patient = entry.patient.as_ref().map(|p| {
-        json!({"id": p.id(), "name": p.name(), "birth_date": p.birth_date(), "accession": p.accession()})
-    });
+    let patient = entry
+        .patient
+        .as_ref()
+        .map(|p| json!({"id": p.id(), "name": p.name(), "birth_date": p.birth_date(), "accession": p.accession()}));
     let mut value = json!({
         "id": entry.id,
         "created": moment(entry.created_ms),
@@ -92,8 +93,7 @@ fn finding(entry: &Entry, finding: &KeptFinding, maps: Maps, lang: Lang) -> Valu
         Maps::Positive => numbers.is_some_and(|n| n.positive),
         Maps::None => false,
     };
-    let heatmap =
-        (wanted && numbers.is_some()).then(|| format!("{}/heatmaps/{}.png", address(entry), escaped(&finding.id)));
+    let heatmap = (wanted && numbers.is_some()).then(|| format!("{}/heatmaps/{}.png", address(entry), escaped(&finding.id)));
     json!({
         "id": finding.id,
         "name": lang.pick(&finding.en, &finding.zh),

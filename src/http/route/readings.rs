@@ -149,11 +149,14 @@ fn time(request: &Request, name: &str, days: i64) -> Result<Option<i64>, Problem
     let Some(text) = request.value(name).filter(|v| !v.is_empty()) else { return Ok(None) };
     let moment = text.parse::<Timestamp>().ok();
     let day = || {
-        let day = text.parse::<Date>().ok().filter(|_| text.len() == 10)?.checked_add(days.days()).ok()?;
-        Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        let day = text.parse::<Date>().ok().filter(|_| text.len() == 10)?;
+        // The last days of the calendar have no next one; nothing was made behind them.
+        let start = day.checked_add(days.days()).ok().and_then(|d| d.to_zoned(TimeZone::UTC).ok());
+        Some(start.map_or(Timestamp::MAX, |d| d.timestamp()))
     };
     let wrong = || {
-        let what = format!("{name} is {}, needed is a moment such as 2026-11-23T08:00:00Z or a day such as 2026-11-23", quoted(text));
+        let what =
+            format!("{name} is {}, needed is a moment such as 2026-11-23T08:00:00Z or a day such as 2026-11-23", quoted(text));
         Problem::new(Code::BadQuery).because(what)
     };
     moment.or_else(day).map(|t| Some(t.as_millisecond())).ok_or_else(wrong)
@@ -206,9 +209,16 @@ mod tests {
         assert_eq!(query.until_ms.unwrap() - query.since_ms.unwrap(), 86_400_000);
         let one = self::query(&request("/?since=2026-11-23T08:00:00%2B08:00")).unwrap();
         assert_eq!(one.since_ms, query.since_ms);
-        for broken in ["2026-13-01", "today", "2026-11-23T08", "20261123", "2026-11-23T25:00:00Z", "9999-12-31"] {
+        for broken in ["2026-13-01", "today", "2026-11-23T08", "20261123", "2026-11-23T25:00:00Z"] {
             assert!(time(&request(&format!("/?until={broken}")), "until", 1).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn the_last_day_of_the_calendar_is_a_day() {
+        assert!(
+            time(&request("/?until=9999-12-31"), "until", 1).unwrap() > time(&request("/?until=9998-01-01"), "until", 1).unwrap()
+        );
     }
 
     #[test]

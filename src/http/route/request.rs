@@ -72,7 +72,10 @@ impl Request {
                 return Err(Problem::new(Code::BadQuery).because(format!("{name} is given twice")));
             }
         }
-        Ok(())
+        match self.value("lang") {
+            None | Some("en" | "zh") => Ok(()),
+            Some(other) => Err(Problem::new(Code::BadQuery).because(format!("lang is {}, allowed are en and zh", quoted(other)))),
+        }
     }
 
     /// The language of the answer: `?lang=`, else Accept-Language, else English.

@@ -16,9 +16,8 @@ impl Tally {
 
     /// In Prometheus' text format.
     pub fn text(&self) -> String {
-        let mut text = String::from(
-            "# HELP chexbox_requests_total Answers by address and status.\n# TYPE chexbox_requests_total counter\n",
-        );
+        let mut text =
+            String::from("# HELP chexbox_requests_total Answers by address and status.\n# TYPE chexbox_requests_total counter\n");
         for ((pattern, status), count) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             let pattern = if pattern.is_empty() { "none" } else { pattern };
             let _ = writeln!(text, "chexbox_requests_total{{address=\"{pattern}\",status=\"{status}\"}} {count}");
