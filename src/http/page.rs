@@ -42,6 +42,7 @@ files! {
     "intake.js", SCRIPT, "intake.js";
     "list.js", SCRIPT, "list.js";
     "reading.js", SCRIPT, "reading.js";
+    "tools.js", SCRIPT, "tools.js";
     "words.js", SCRIPT, "words.js";
 }
 

@@ -5,13 +5,12 @@ import * as client from "./client.js";
 import * as intake from "./intake.js";
 import * as list from "./list.js";
 import * as reading from "./reading.js";
+import * as tools from "./tools.js";
 import { joined, language, preferred, speak, word } from "./words.js";
 
 const part = (id) => document.getElementById(id);
 const ALIVE_MS = 5_000;
 const TOAST_MS = 4_000;
-const KEYS_KEPT = "chexbox.keys";
-const OPACITY_STEP = 0.1;
 
 let models = [];
 /** Readings that this page has seen, by the film's digest: a film read by several models has several. */
@@ -152,7 +151,7 @@ async function remove() {
     say(word("removed"));
     location.hash = "#/";
     list.freshen();
-    part("list-refresh").focus();
+    setTimeout(() => part("list-refresh").focus());
   });
 }
 
@@ -165,69 +164,9 @@ async function attempt(act) {
   }
 }
 
-const saver = (make) => () =>
-  attempt(async () => {
-    closeMenu();
-    say(word("saved", await make()));
-  });
-
-function closeMenu() {
-  part("save-menu").hidden = true;
-  part("save").setAttribute("aria-expanded", "false");
-}
-
-function opacity(value) {
-  const film = reading.view();
-  film.opacity = Math.min(1, Math.max(0, value));
-  part("opacity").value = Math.round(film.opacity * 100);
-  film.draw();
-}
-
-function tool(name) {
-  reading.view().tool = name;
-  part("film").classList.toggle("moving", name === "move");
-  for (const button of part("tool").children) button.setAttribute("aria-pressed", String(button.dataset.tool === name));
-}
-
-function invert() {
-  const film = reading.view();
-  film.inverted = !film.inverted;
-  film.tone();
-}
-
-const step = (by) => {
-  const id = list.neighbour(by);
-  if (id) location.hash = `#/readings/${id}`;
-};
-
-/** Single keys, outside of fields and dialogs. */
-function key(event) {
-  const writes = event.target.closest("input:not([type=range]), select, textarea, dialog");
-  if (writes || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (!part("keys-on").checked && event.key !== "?") return;
-  const film = reading.view();
-  const acts = {
-    h: reading.toggleHeat,
-    "[": () => opacity(film.opacity - OPACITY_STEP),
-    "]": () => opacity(film.opacity + OPACITY_STEP),
-    j: () => step(1),
-    k: () => step(-1),
-    "+": () => film.zoomTo(film.zoom * 1.25),
-    "=": () => film.zoomTo(film.zoom * 1.25),
-    "-": () => film.zoomTo(film.zoom / 1.25),
-    i: invert,
-    0: () => film.reset(),
-    "/": () => {
-      if (!wide()) location.hash = "#/";
-      part("q").focus();
-    },
-    a: () => part("files").click(),
-    "?": () => part("keys-box").showModal(),
-  };
-  const act = /^[1-9]$/.test(event.key) ? () => reading.chooseAt(Number(event.key) - 1) : acts[event.key.toLowerCase()];
-  if (!act) return;
-  event.preventDefault();
-  act();
+function search() {
+  if (!wide()) location.hash = "#/";
+  part("q").focus();
 }
 
 /** Files may be dropped anywhere. */
@@ -250,36 +189,6 @@ function listenToDrops() {
   });
 }
 
-function listenToTools() {
-  on("invert", "click", invert);
-  on("reset", "click", () => reading.view().reset());
-  on("zoom-in", "click", () => reading.view().zoomTo(reading.view().zoom * 1.5));
-  on("zoom-out", "click", () => reading.view().zoomTo(reading.view().zoom / 1.5));
-  on("heat", "click", reading.toggleHeat);
-  on("opacity", "input", ({ target }) => opacity(target.value / 100));
-  on("tool", "click", ({ target }) => {
-    const chosen = target.closest("[data-tool]");
-    if (chosen) tool(chosen.dataset.tool);
-  });
-  on("print", "click", () => print());
-  on("save", "click", () => {
-    const hidden = part("save-menu").toggleAttribute("hidden");
-    part("save").setAttribute("aria-expanded", String(!hidden));
-  });
-  on("save-png", "click", saver(reading.savePicture));
-  on("save-json", "click", saver(reading.saveRecord));
-  on("save-html", "click", saver(reading.saveReport));
-  on("delete", "click", remove);
-  addEventListener("click", ({ target }) => {
-    if (!target.closest(".menu")) closeMenu();
-  });
-  addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || part("save-menu").hidden) return;
-    closeMenu();
-    part("save").focus();
-  });
-}
-
 function listen() {
   for (const id of ["add", "choose", "tray"]) on(id, "click", () => part("files").click());
   on("files", "change", ({ target }) => {
@@ -289,18 +198,14 @@ function listen() {
   on("languages", "click", ({ target }) => target.dataset.lang && changeLanguage(target.dataset.lang));
   on("intake-clear", "click", intake.clear);
   on("offline-retry", "click", client.alive);
-  on("open-keys", "click", () => part("keys-box").showModal());
   on("sign-out", "click", () => {
     client.forget();
     location.reload();
   });
-  on("keys-on", "change", ({ target }) => localStorage.setItem(KEYS_KEPT, target.checked ? "on" : "off"));
-  part("keys-on").checked = localStorage.getItem(KEYS_KEPT) !== "off";
   addEventListener("hashchange", () => follow());
-  addEventListener("keydown", key);
   listenToDrops();
-  listenToTools();
   list.listen();
+  tools.listen({ attempt, say, search, remove });
 }
 
 async function start() {
@@ -311,7 +216,9 @@ async function start() {
   reading.begin((one) => [...(seen.get(one.film.sha256)?.values() ?? [])]);
   intake.wire({ done, said: tell, model: () => part("model").value });
   listen();
-  await Promise.all([loadModels(), list.freshen(), follow(false)]);
+  // One request alone first: where a token is needed, one wrong token is one failed sign-in.
+  await loadModels();
+  await Promise.all([list.freshen(), follow(false)]);
   showWho();
   document.body.dataset.ready = "";
 }

@@ -181,7 +181,7 @@ export async function choose(finding) {
   part("heat").setAttribute("aria-pressed", String(Boolean(wanted)));
   part("heat").disabled = !open.finding && !ranked(open.reading).length;
   part("opacity").disabled = !wanted;
-  part("heat-key").hidden = !wanted;
+  part("heat-key").classList.toggle("off", !wanted);
   if (!wanted) return film.lay(null);
   const asked = open.asked;
   try {
