@@ -99,7 +99,7 @@ function showLanguage() {
 
 function showWho() {
   const claims = client.claims();
-  const name = claims?.name ?? claims?.sub;
+  const name = claims?.sub;
   part("sign-out").hidden = !claims;
   part("who").hidden = !name;
   part("who").textContent = name ? word("signedIn", name) : "";
