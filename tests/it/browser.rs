@@ -17,7 +17,7 @@ const RIGHT: &str = "\u{E014}";
 /// Widths that the page is made for: telephone, tablet, desk.
 const SIZES: [(u32, u32); 3] = [(390, 844), (820, 1180), (1440, 900)];
 /// Every film is positive for this finding at this operating point, so that both calls are seen.
-const POSITIVE: [&str; 4] = ["--model", "findings25", "--threshold", "pleural_effusion=0.0001"];
+const POSITIVE: [&str; 4] = ["--model", "findings25", "--threshold", "pleural_effusion=0.002"];
 /// All films have ended.
 const ENDED: &str = "document.querySelector('#intake-rows li') && ![...document.querySelectorAll('#intake-rows li')].some(li => ['waiting', 'sending', 'held'].includes(li.dataset.state))";
 /// A film stands on the canvas.
@@ -217,8 +217,8 @@ fn the_page_speaks_the_language_of_the_browser_and_remembers_another() {
     browser.click("[data-lang=en]");
     browser.until("document.getElementById('rows-above').innerText.includes('Pleural effusion')");
     assert_eq!(browser.run("return document.documentElement.lang"), "en");
-    let words = browser.run("return [...document.body.querySelectorAll('*')].filter(e => e.checkVisibility() && !e.closest('#languages') && [...e.childNodes].some(n => n.nodeType === 3 && /[\\u4e00-\\u9fff]/.test(n.data))).map(e => e.textContent)");
-    assert_eq!(words, json!([]), "Chinese in the English page");
+    // No visible text in Chinese is left, whatever was fetched before.
+    browser.until("![...document.body.querySelectorAll('*')].some(e => e.checkVisibility() && !e.closest('#languages') && [...e.childNodes].some(n => n.nodeType === 3 && /[\\u4e00-\\u9fff]/.test(n.data)))");
     open(&browser, &place.address);
     assert_eq!(browser.run("return document.documentElement.lang"), "en", "the choice is remembered");
 }

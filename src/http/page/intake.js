@@ -169,5 +169,16 @@ function showAll() {
   part("intake-all").value = films.length ? whole / films.length : 0;
 }
 
-/** Writes everything again, in another language. */
-export const again = () => films.forEach((film) => show(film));
+/** Writes everything again, in another language; why a film was refused is asked for anew. */
+export async function again() {
+  films.forEach((film) => show(film));
+  for (const film of films.filter((film) => film.state === "refused" && film.reading)) {
+    try {
+      const { refusal } = await client.json(`/v1/readings/${film.reading}`);
+      film.said = joined(refusal.message, refusal.remedy);
+      show(film);
+    } catch {
+      // Deleted meanwhile, or away: what was said stays.
+    }
+  }
+}

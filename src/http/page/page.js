@@ -86,9 +86,10 @@ async function loadModels() {
 async function changeLanguage(code) {
   speak(code);
   showLanguage();
-  intake.again();
   showWho();
-  await Promise.all([loadModels(), list.freshen(), opened() && reading.shown() && reading.show(opened(), true)]);
+  tell("");
+  part("toast").hidden = true;
+  await Promise.all([intake.again(), loadModels(), list.freshen(), opened() && reading.shown() && reading.show(opened(), true)]);
 }
 
 function showLanguage() {
