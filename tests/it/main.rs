@@ -4,6 +4,7 @@ mod allocation;
 mod attack;
 mod audit;
 mod bench_verb;
+mod browser;
 mod codecs;
 mod comparison;
 mod daemon;
