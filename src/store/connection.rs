@@ -7,7 +7,7 @@ use super::audit::{self, Actor, Event, Kind, tip};
 use super::head::{Head, HeadFile, Noted, noted, own_file};
 use super::retention::Settings;
 use super::{StoreError, schema};
-use crate::limits::{STORE_BUSY_MS, STORE_LOCK_PAUSE, STORE_LOCK_TRIES, STORE_READERS_KEPT};
+use crate::limits::{STORE_BUSY_MS, STORE_LOCK_PAUSE_MS, STORE_LOCK_TRIES, STORE_READERS_KEPT};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -273,7 +273,7 @@ fn alone(dir: &Path) -> Result<File, StoreError> {
     for _ in 0..STORE_LOCK_TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(STORE_LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(STORE_LOCK_PAUSE_MS)),
             Err(TryLockError::Error(e)) => return Err(e.into()),
         }
     }

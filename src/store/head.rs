@@ -8,12 +8,14 @@
 
 use super::StoreError;
 use super::reading::{Digest, Malformed};
+use crate::limits::{STORE_TURN_PAUSE_MS, STORE_TURN_TRIES};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Name in the state folder.
 pub(super) const HEAD_FILE: &str = "audit.head";
@@ -129,13 +131,19 @@ impl HeadFile {
         Ok(Self { file: own_file(dir, HEAD_FILE)? })
     }
 
-    /// Waits until no other process writes.
+    /// Waits until no other process writes, but not for one that never ends.
     ///
     /// # Errors
-    /// Where the file cannot be locked.
+    /// `Busy` where another process keeps on writing, or where the file cannot be locked.
     pub(super) fn turn(&self) -> Result<Turn<'_>, StoreError> {
-        self.file.lock()?;
-        Ok(Turn(&self.file))
+        for _ in 0..STORE_TURN_TRIES {
+            match self.file.try_lock() {
+                Ok(()) => return Ok(Turn(&self.file)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(STORE_TURN_PAUSE_MS)),
+                Err(TryLockError::Error(e)) => return Err(e.into()),
+            }
+        }
+        Err(StoreError::Busy)
     }
 
     /// Notes the head.
