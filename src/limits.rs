@@ -277,6 +277,12 @@ pub const STORE_LOCK_TRIES: u32 = 20;
 /// Pause between two tries, milliseconds: all of them take a second.
 pub const STORE_LOCK_PAUSE_MS: u64 = 50;
 
+/// How often the store tries to write while another process does, and the pause between, milliseconds: five seconds together.
+pub const STORE_TURN_TRIES: u32 = 1_000;
+
+/// The pause, milliseconds: a verb of the command line writes for a few.
+pub const STORE_TURN_PAUSE_MS: u64 = 5;
+
 /// Most connections kept for reading.
 pub const STORE_READERS_KEPT: usize = 4;
 

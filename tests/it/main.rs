@@ -39,6 +39,7 @@ mod statistics;
 mod store;
 mod store_child;
 mod store_crash;
+mod store_power;
 mod stored;
 mod synthetic;
 mod tokens;
