@@ -13,6 +13,7 @@ mod densenet;
 mod dicom_file;
 mod evaluation;
 mod fusion;
+mod gate;
 mod hostile;
 mod intended_use;
 mod knocks;
