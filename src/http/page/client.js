@@ -118,11 +118,14 @@ export const remove = (path) => request(path, { method: "DELETE" });
 
 /** Whether chexbox answers at all. */
 export async function alive() {
+  let answers = false;
   try {
-    heard((await fetch("/healthz", { cache: "no-store" })).ok);
+    answers = (await fetch("/healthz", { cache: "no-store" })).ok;
   } catch {
-    heard(false);
+    // It does not.
   }
+  heard(answers);
+  return answers;
 }
 
 /**
