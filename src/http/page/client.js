@@ -70,6 +70,12 @@ async function signIn(wrong) {
 
 const waitOf = (text) => Math.min(WAIT_MAX_S, Math.max(1, Number.parseInt(text, 10) || WAIT_DEFAULT_S));
 
+/** What the gate says before it has read any header of ours, it says in both languages: "English / 中文". */
+function mine(text) {
+  const both = /^(.*[^\u4e00-\u9fff]) \/ (.*[\u4e00-\u9fff].*)$/.exec(text ?? "");
+  return both ? both[language() === "zh" ? 2 : 1] : text;
+}
+
 /** The problem that an answer tells of. */
 function told(status, body, retryAfter) {
   let said = {};
@@ -79,13 +85,13 @@ function told(status, body, retryAfter) {
     // An answer from something in between need not be JSON.
   }
   const more = { ...said, wait: waitOf(retryAfter) };
-  if (status === 503) return new Problem("busy", said.detail || word("busy"), more);
+  if (status === 503) return new Problem("busy", mine(said.detail) || word("busy"), more);
   if (status === 429) return new Problem("denied", word("tooMany", more.wait), more);
   if (status === 401) return new Problem("denied", word("tokenWrong"), more);
   if (status === 403) return new Problem("denied", word("notAllowed"), more);
   if (status === 404) return new Problem("gone", word("gone"), more);
-  if (status === 422) return new Problem("refused", said.detail || said.title, more);
-  return new Problem("failed", said.detail || said.title || `HTTP ${status}`, more);
+  if (status === 422) return new Problem("refused", mine(said.detail) || said.title, more);
+  return new Problem("failed", mine(said.detail) || said.title || `HTTP ${status}`, more);
 }
 
 /** One request; signs in where chexbox asks for it. */
@@ -118,11 +124,14 @@ export const remove = (path) => request(path, { method: "DELETE" });
 
 /** Whether chexbox answers at all. */
 export async function alive() {
+  let answers = false;
   try {
-    heard((await fetch("/healthz", { cache: "no-store" })).ok);
+    answers = (await fetch("/healthz", { cache: "no-store" })).ok;
   } catch {
-    heard(false);
+    // It does not.
   }
+  heard(answers);
+  return answers;
 }
 
 /**

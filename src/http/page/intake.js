@@ -57,6 +57,12 @@ async function hold(film, seconds, message) {
   film.wake = null;
 }
 
+/** Whether sending broke off more than once while chexbox answers: then it is this film that it does not take. */
+async function brokeOff(film) {
+  film.breaks = (film.breaks ?? 0) + ((await client.alive()) ? 1 : 0);
+  return film.breaks > 1;
+}
+
 async function run(film) {
   while (!film.stop.signal.aborted) {
     film.state = "sending";
@@ -68,8 +74,11 @@ async function run(film) {
       break;
     } catch (problem) {
       if (problem.kind === "busy") await hold(film, problem.wait, (left) => word("retryIn", left));
-      else if (problem.kind === "offline") await hold(film, AWAY_S, () => word("offline"));
-      else {
+      else if (problem.kind === "offline" && !(await brokeOff(film))) await hold(film, AWAY_S, () => word("offline"));
+      else if (problem.kind === "offline") {
+        fail(film, new client.Problem("failed", word("brokenOff")));
+        break;
+      } else {
         fail(film, problem);
         break;
       }

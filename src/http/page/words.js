@@ -192,6 +192,10 @@ const WORDS = {
     "Check the cable or the Wi-Fi, and that the box is on. This page tries again by itself.",
     "请检查网线或无线网络，并确认主机已开机。本页会自动重试。",
   ],
+  brokenOff: [
+    "The connection breaks off while this file is sent. It may be larger than chexbox takes (64 MiB unless set otherwise).",
+    "发送此文件时连接中断，文件可能超出大小限制（默认 64 MiB）。",
+  ],
   onlineAgain: ["chexbox answers again", "已重新连接 chexbox"],
   failed: ["That did not work", "操作未成功"],
   tooMany: ["Too many attempts. Wait {0} s and try again.", "尝试次数过多，请等待 {0} 秒后重试。"],
