@@ -25,8 +25,7 @@ impl Logit {
     /// Calibrated probability 1 / (1 + exp(-(slope * logit + intercept))), in [0, 1] (Platt 1999, section 2.1).
     /// `None` where the parameters are not finite.
     pub fn calibrated(self, by: &Operating) -> Option<Probability> {
-        let score = f64::from(by.slope) * f64::from(self.0) + f64::from(by.intercept);
-        Probability::new((1.0 / (1.0 + (-score).exp())) as f32)
+        Probability::new(by.probability(self.0))
     }
 }
 

@@ -120,6 +120,23 @@ impl HeatMap {
     }
 }
 
+/// Pearson's correlation of two maps; `None` where both are empty, 0 where only one is, or one is flat.
+pub fn alike(a: &[f32], b: &[f32]) -> Option<f64> {
+    if a.iter().chain(b).all(|v| *v == 0.0) {
+        return None;
+    }
+    let mean = |m: &[f32]| m.iter().map(|v| f64::from(*v)).sum::<f64>() / m.len() as f64;
+    let (ma, mb) = (mean(a), mean(b));
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (a, b) in a.iter().zip(b) {
+        let (a, b) = (f64::from(*a) - ma, f64::from(*b) - mb);
+        ab += a * b;
+        aa += a * a;
+        bb += b * b;
+    }
+    Some(if aa > 0.0 && bb > 0.0 { ab / (aa * bb).sqrt() } else { 0.0 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +187,21 @@ mod tests {
             }
         }
         assert!(map.at_film_size(0, 3).is_empty());
+    }
+
+    #[test]
+    fn maps_are_as_alike_as_their_cells_correlate() {
+        for (a, b, want) in [
+            (vec![0.0, 0.0], vec![0.0, 0.0], None),
+            (vec![0.0, 1.0], vec![0.0, 0.0], Some(0.0)),
+            (vec![0.0, 0.5, 1.0], vec![0.0, 1.0, 2.0], Some(1.0)),
+            (vec![0.0, 1.0], vec![1.0, 0.0], Some(-1.0)),
+            // numpy.corrcoef([1, 2, 4, 3], [1, 3, 2, 4]) is 0.4.
+            (vec![1.0, 2.0, 4.0, 3.0], vec![1.0, 3.0, 2.0, 4.0], Some(0.4)),
+        ] {
+            let found = alike(&a, &b);
+            assert_eq!(found.is_some(), want.is_some());
+            assert!((found.unwrap_or(0.0) - want.unwrap_or(0.0)).abs() < 1e-12, "{found:?}, want {want:?}");
+        }
     }
 }

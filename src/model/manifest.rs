@@ -246,6 +246,19 @@ impl Manifest {
     }
 }
 
+impl Operating {
+    /// Calibrated probability of a logit (Platt 1999).
+    pub fn probability(&self, logit: f32) -> f32 {
+        let score = f64::from(self.slope) * f64::from(logit) + f64::from(self.intercept);
+        (1.0 / (1.0 + (-score).exp())) as f32
+    }
+
+    /// Whether a logit is called positive.
+    pub fn call(&self, logit: f32) -> bool {
+        self.probability(logit) >= self.threshold
+    }
+}
+
 impl FindingSpec {
     fn check(&self, at: &str, id_ok: bool) -> Result<(), ManifestError> {
         let snake = id_ok && self.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

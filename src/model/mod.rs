@@ -17,6 +17,7 @@ mod unpack;
 pub use bundle::{Bundle, BundleError, MANIFEST_FILE, Origin};
 pub use declared::{Declared, check_shapes, declared};
 pub use fuse::{Arithmetic, Fusions};
+pub use head::Head;
 pub use manifest::{
     FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, ManifestError, Operating, OutputSpec, Quantization, sha256_hex,
 };

@@ -106,7 +106,8 @@ impl Session {
         let model = manifest.name.clone();
         let fail = |why: String| ModelError::Load { model: model.clone(), why };
         let mut proto = ModelProto::decode(bundle.onnx()).map_err(|e| fail(e.to_string()))?;
-        let head = Head::of(&proto, &manifest).map_err(fail)?;
+        let (findings, channels) = (manifest.findings.len(), manifest.output.feature_channels);
+        let head = Head::of_shape(&proto, findings, channels).map_err(fail)?;
         let unusable = |source| ModelError::Network { model: model.clone(), source };
         if options.precision == Precision::F32 {
             remove_quantization(&mut proto).map_err(|e| unusable(e.into()))?;

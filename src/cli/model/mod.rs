@@ -1,6 +1,7 @@
 //! `chexbox model ...`: look into models, check them, write them for other programs, quantize them.
 
 mod checks;
+mod compared;
 mod export;
 mod quantize;
 mod show;
