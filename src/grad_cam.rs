@@ -15,6 +15,7 @@
 //! columns and rows. One cell of a 7 x 7 map covers a seventh of the film: the map says where, not how large.
 
 use crate::input::Axis;
+use crate::model::Fit;
 
 /// Name of the method, for the record's provenance.
 pub const METHOD: &str = "grad-cam, closed form for global average pooling and a linear classifier, normalised to its own peak, bilinear onto the film";
@@ -25,6 +26,7 @@ pub struct HeatMap {
     side: usize,
     values: Vec<f32>,
     peak: f32,
+    fit: Fit,
 }
 
 /// Why there is no heat map.
@@ -77,10 +79,16 @@ pub fn heat_map(features: &[f32], side: usize, weights: &[f32]) -> Result<HeatMa
     }
     let peak = raw.iter().copied().fold(0.0, f32::max);
     let values = raw.into_iter().map(|v| if peak > 0.0 { v.max(0.0) / peak } else { 0.0 }).collect();
-    Ok(HeatMap { side, values, peak })
+    Ok(HeatMap { side, values, peak, fit: Fit::Stretch })
 }
 
 impl HeatMap {
+    /// The same map of the part of a film that `fit` takes.
+    #[must_use]
+    pub fn on(self, fit: Fit) -> Self {
+        Self { fit, ..self }
+    }
+
     /// Rows and columns.
     pub fn side(&self) -> usize {
         self.side
@@ -96,9 +104,23 @@ impl HeatMap {
         self.peak
     }
 
-    /// The map stretched onto `width` x `height` pixels, row by row, in [0, 1]: bilinear between the
-    /// centres of its cells, the border repeated.
+    /// The map stretched onto the part of a film of `width` x `height` pixels that it is of, row by row, in [0, 1]; no heat elsewhere.
     pub fn at_film_size(&self, width: usize, height: usize) -> Vec<f32> {
+        let ((left, w), (top, h)) = (self.fit.window(width, height), self.fit.window(height, width));
+        let part = self.stretched(w, h);
+        if (w, h) == (width, height) {
+            return part;
+        }
+        let mut heat = vec![0.0; width.saturating_mul(height)];
+        let rows = heat.chunks_exact_mut(width.max(1)).skip(top);
+        for (row, from) in rows.zip(part.chunks_exact(w.max(1))) {
+            row[left..left + w].copy_from_slice(from);
+        }
+        heat
+    }
+
+    /// `width` x `height` values: bilinear between the centres of the map's cells, the border repeated.
+    fn stretched(&self, width: usize, height: usize) -> Vec<f32> {
         let (columns, rows) = (Axis::new(self.side, width), Axis::new(self.side, height));
         let mut wide = vec![0.0_f32; self.side * width];
         if width > 0 {
@@ -187,6 +209,17 @@ mod tests {
             }
         }
         assert!(map.at_film_size(0, 3).is_empty());
+    }
+
+    #[test]
+    fn the_map_of_a_crop_lies_where_the_crop_was() {
+        let map = heat_map(&[1.0; 4], 2, &[1.0]).unwrap().on(Fit::CentreCrop);
+        for (width, height, inside) in [(7, 4, (1..5, 0..4)), (4, 7, (0..4, 1..5)), (3, 3, (0..3, 0..3))] {
+            for (i, heat) in map.at_film_size(width, height).into_iter().enumerate() {
+                let want = inside.0.contains(&(i % width)) && inside.1.contains(&(i / width));
+                assert_eq!(heat > 0.5, want, "{width} x {height}, pixel {i}");
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::network::{Activations, Network, NetworkError};
 use super::probe::{Probe, ProbeError};
 use super::unpack::remove_quantization;
 use super::{Arithmetic, Fusions};
-use crate::input::Plane;
+use crate::input::{Plane, in_channels};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
@@ -128,7 +128,8 @@ impl Session {
 
     fn prove(&self, probe: &[u8]) -> Result<(), ProbeError> {
         let probe = Probe::parse(probe)?;
-        let found = self.run(&Probe::input(self.input.size)).map_err(|e| ProbeError::Run(e.to_string()))?;
+        let found =
+            self.run(&in_channels(Probe::input(self.input.size), &self.input)).map_err(|e| ProbeError::Run(e.to_string()))?;
         probe.check(&found.logits, self.arithmetic())
     }
 

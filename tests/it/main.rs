@@ -2,6 +2,7 @@
 
 mod allocation;
 mod bench_verb;
+mod beside_films;
 mod comparison;
 mod data;
 mod decoding;
@@ -10,6 +11,7 @@ mod dicom_file;
 mod evaluation;
 mod fusion;
 mod hostile;
+mod import;
 mod intended_use;
 mod labels;
 mod layers;

@@ -145,7 +145,7 @@ fn prepared(args: &QuantizeArgs, spec: &InputSpec) -> Result<Vec<Plane>, Failure
 fn plane(file: &Path, spec: &InputSpec) -> Result<Plane, String> {
     let bytes = load::read_bounded(file, FILE_BYTES).map_err(|e| e.to_string())?;
     let film = reading::admit(&bytes).map_err(|refusal| refusal.to_string())?;
-    Ok(input::reduce(&film.grey, spec.detail))
+    Ok(input::reduce(&film.grey, spec.detail, spec.fit))
 }
 
 fn bar(what: &str, length: u64) -> ProgressBar {

@@ -1,9 +1,11 @@
 //! `cargo run -- --seconds 120 [--seed N] [--only NAME]` mutates the corpus, or the files whose names
 //! hold NAME, and checks the property on each mutation;
+//! `cargo run -- --target labels [--seconds 120] [--seed N]` does so with the corpus of another kind of file (texts.rs names them);
 //! `cargo run -- --draw` draws the corpus anew; `cargo run -- FILE` checks one file.
 //! The input that is being checked lies in `last_input` meanwhile, so that even an abort leaves it.
 
 use chexbox_fuzz::mutation::{Dice, mutated};
+use chexbox_fuzz::texts::{self, TARGETS, Target};
 use chexbox_fuzz::{corpus, property::radiograph_never_lies};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -32,11 +34,38 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{outcome:?} in {:?} for three readings", start.elapsed());
             Ok(())
         }
+        Some("--target") => {
+            let name = option("--target").map_or("", String::as_str);
+            let target = TARGETS.into_iter().find(|t| t.name == name);
+            let names = TARGETS.map(|t| t.name).join(", ");
+            let target = target.ok_or_else(|| format!("no target {name:?}, there are {names}"))?;
+            fuzz_texts(&target, Duration::from_secs(number("--seconds").unwrap_or(10)), number("--seed").unwrap_or(1))
+        }
         _ => {
             let time = Duration::from_secs(number("--seconds").unwrap_or(10));
             fuzz(time, number("--seed").unwrap_or(1), option("--only").map_or("", String::as_str))
         }
     }
+}
+
+/// Mutates the corpus of one kind of file beside films.
+fn fuzz_texts(target: &Target, time: Duration, seed: u64) -> Result<(), Box<dyn Error>> {
+    let files = texts::corpus(Path::new(env!("CARGO_MANIFEST_DIR")), target.name)?;
+    let (mut dice, start, mut executions, mut accepted) = (Dice::new(seed), Instant::now(), 0_u64, 0_u64);
+    while start.elapsed() < time {
+        let (file, other) = (dice.below(files.len()), dice.below(files.len()));
+        let input = mutated(&files[file].1, &files[other].1, &mut dice);
+        std::fs::write("last_input", &input)?;
+        let kept = std::panic::catch_unwind(|| (target.check)(&input));
+        executions += 1;
+        accepted += u64::from(*kept.as_ref().unwrap_or(&false));
+        if kept.is_err() {
+            return Err(format!("the property does not hold, see last_input (seed {seed}, execution {executions})").into());
+        }
+    }
+    std::fs::remove_file("last_input")?;
+    println!("{}: {executions} executions, {accepted} accepted", target.name);
+    Ok(())
 }
 
 fn fuzz(time: Duration, seed: u64, only: &str) -> Result<(), Box<dyn Error>> {
