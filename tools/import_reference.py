@@ -21,7 +21,7 @@ import torchxrayvision as xrv
 from PIL import Image
 
 # Sizes of the networks' inputs, and films as (columns, rows): the size itself, and with a border that the middle leaves out.
-TINY = dict(growth_rate=8, block_config=(2, 3, 2), num_init_features=16, bn_size=2)
+TINY = dict(growth_rate=8, block_config=(1, 2, 2, 1), num_init_features=16, bn_size=2)
 FULL = dict(growth_rate=32, block_config=(6, 12, 24, 16), num_init_features=64, bn_size=4)
 IMAGENET = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
@@ -84,7 +84,7 @@ def main():
         scaled = {p.name: net(by_torchxrayvision(p))[0] for p in made}
     torch.save(net.state_dict(), folder / "torchxrayvision.pt")
     for p in made:
-        calls = [None if np.isnan(v) else bool(v >= 0.5) for v in scaled[p.name].numpy()]
+        calls = [None if np.isnan(at) else bool(v >= 0.5) for v, at in zip(scaled[p.name].numpy(), points.numpy())]
         reference["torchxrayvision"][p.name] = {"logits": logits[p.name].tolist(), "calls": calls}
 
     net = torchvision.models.DenseNet(num_classes=3, **shape)
