@@ -87,7 +87,8 @@ fn check(folder: &Path) -> Result<Manifest, String> {
     let onnx = content(&manifest.file)?;
     content(&manifest.probe)?;
     let output = &manifest.output;
-    declared::check_shapes(&onnx, manifest.input.size, manifest.findings.len(), output.feature_channels, output.feature_side)
+    let image = [manifest.input.channels(), manifest.input.size, manifest.input.size];
+    declared::check_shapes(&onnx, image, manifest.findings.len(), output.feature_channels, output.feature_side)
         .map_err(|why| format!("{}: {why}", manifest.file.name))?;
     Ok(manifest)
 }

@@ -4,7 +4,7 @@
 //! and the user's own thresholds. Out: one [`Finding`] for each line of the label set, in its order.
 //! Never: a number for an untrained head; a missing or non-finite logit that passes as "negative".
 
-use crate::model::{FindingSpec, Manifest, Operating};
+use crate::model::{FindingSpec, Manifest, Operating, Point};
 use std::collections::BTreeMap;
 
 /// What the network says about one finding, before calibration; finite.
@@ -25,8 +25,7 @@ impl Logit {
     /// Calibrated probability 1 / (1 + exp(-(slope * logit + intercept))), in [0, 1] (Platt 1999, section 2.1).
     /// `None` where the parameters are not finite.
     pub fn calibrated(self, by: &Operating) -> Option<Probability> {
-        let score = f64::from(by.slope) * f64::from(self.0) + f64::from(by.intercept);
-        Probability::new((1.0 / (1.0 + (-score).exp())) as f32)
+        Probability::new(by.probability(self.0))
     }
 }
 
@@ -62,7 +61,7 @@ pub struct Finding {
 /// What is known about a finding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FindingState {
-    /// The model has learnt nothing about it; it is never shown as a number.
+    /// The model has learnt nothing about it, or nobody has chosen its operating point; it is never shown as a number.
     Untrained,
     /// The model has assessed it.
     Assessed {
@@ -194,6 +193,11 @@ impl Thresholds {
         self
     }
 
+    /// The trained findings of a model that make no calls: nobody has chosen an operating point for them, here or there.
+    pub fn open<'a>(&self, manifest: &'a Manifest) -> Vec<&'a str> {
+        manifest.findings.iter().filter(|f| f.trained && !usable(f, self)).map(|f| f.id.as_str()).collect()
+    }
+
     /// The user's operating point for the finding with this id.
     pub fn of(&self, id: &str) -> Option<f32> {
         self.0.get(id).copied()
@@ -244,7 +248,7 @@ fn assess_one(value: f32, spec: &FindingSpec, thresholds: &Thresholds) -> Result
     // An untrained head is checked too: a NaN anywhere means that the run went wrong.
     let logit = Logit::new(value).ok_or_else(not_finite)?;
     let state = match &spec.operating {
-        Some(operating) if spec.trained => {
+        Some(operating) if usable(spec, thresholds) => {
             let probability = logit.calibrated(operating).ok_or_else(not_finite)?;
             let threshold = thresholds.of(&spec.id).unwrap_or(operating.threshold);
             let call = if probability.value() >= threshold { Call::Positive } else { Call::Negative };
@@ -253,6 +257,12 @@ fn assess_one(value: f32, spec: &FindingSpec, thresholds: &Thresholds) -> Result
         _ => FindingState::Untrained,
     };
     Ok(Finding { id: spec.id.clone(), en: spec.en.clone(), zh: spec.zh.clone(), state })
+}
+
+/// Whether a finding may be called: it is trained, and somebody chose where.
+fn usable(spec: &FindingSpec, thresholds: &Thresholds) -> bool {
+    let chosen = spec.operating.is_some_and(|o| o.point == Point::Chosen) || thresholds.of(&spec.id).is_some();
+    spec.trained && chosen
 }
 
 #[cfg(test)]
@@ -273,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_probability_is_the_platt_sigmoid_of_its_logit() {
-        let by = |slope, intercept| Operating { slope, intercept, threshold: 0.5 };
+        let by = |slope, intercept| Operating { slope, intercept, threshold: 0.5, point: Point::Chosen };
         for (logit, operating, want) in [
             (0.0, by(1.0, 0.0), 0.5),
             (3.0_f32.ln(), by(1.0, 0.0), 0.75),

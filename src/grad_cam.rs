@@ -15,6 +15,7 @@
 //! columns and rows. One cell of a 7 x 7 map covers a seventh of the film: the map says where, not how large.
 
 use crate::input::Axis;
+use crate::model::Fit;
 
 /// Name of the method, for the record's provenance.
 pub const METHOD: &str = "grad-cam, closed form for global average pooling and a linear classifier, normalised to its own peak, bilinear onto the film";
@@ -25,6 +26,7 @@ pub struct HeatMap {
     side: usize,
     values: Vec<f32>,
     peak: f32,
+    fit: Fit,
 }
 
 /// Why there is no heat map.
@@ -77,7 +79,7 @@ pub fn heat_map(features: &[f32], side: usize, weights: &[f32]) -> Result<HeatMa
     }
     let peak = raw.iter().copied().fold(0.0, f32::max);
     let values = raw.into_iter().map(|v| if peak > 0.0 { v.max(0.0) / peak } else { 0.0 }).collect();
-    Ok(HeatMap { side, values, peak })
+    Ok(HeatMap { side, values, peak, fit: Fit::Stretch })
 }
 
 impl HeatMap {
@@ -85,7 +87,18 @@ impl HeatMap {
     pub fn kept(side: usize, values: Vec<f32>, peak: f32) -> Option<Self> {
         let whole = side > 0 && side.checked_mul(side) == Some(values.len());
         let heats = values.iter().all(|v| (0.0..=1.0).contains(v)) && peak.is_finite();
-        (whole && heats).then_some(Self { side, values, peak })
+        (whole && heats).then_some(Self { side, values, peak, fit: Fit::Stretch })
+    }
+
+    /// The part of the film that it covers.
+    pub fn fit(&self) -> Fit {
+        self.fit
+    }
+
+    /// The same map of the part of a film that `fit` takes.
+    #[must_use]
+    pub fn on(self, fit: Fit) -> Self {
+        Self { fit, ..self }
     }
 
     /// Rows and columns.
@@ -103,9 +116,23 @@ impl HeatMap {
         self.peak
     }
 
-    /// The map stretched onto `width` x `height` pixels, row by row, in [0, 1]: bilinear between the
-    /// centres of its cells, the border repeated.
+    /// The map stretched onto the part of a film of `width` x `height` pixels that it is of, row by row, in [0, 1]; no heat elsewhere.
     pub fn at_film_size(&self, width: usize, height: usize) -> Vec<f32> {
+        let ((left, w), (top, h)) = (self.fit.window(width, height), self.fit.window(height, width));
+        let part = self.stretched(w, h);
+        if (w, h) == (width, height) {
+            return part;
+        }
+        let mut heat = vec![0.0; width.saturating_mul(height)];
+        let rows = heat.chunks_exact_mut(width.max(1)).skip(top);
+        for (row, from) in rows.zip(part.chunks_exact(w.max(1))) {
+            row[left..left + w].copy_from_slice(from);
+        }
+        heat
+    }
+
+    /// `width` x `height` values: bilinear between the centres of the map's cells, the border repeated.
+    fn stretched(&self, width: usize, height: usize) -> Vec<f32> {
         let (columns, rows) = (Axis::new(self.side, width), Axis::new(self.side, height));
         let mut wide = vec![0.0_f32; self.side * width];
         if width > 0 {
@@ -125,6 +152,23 @@ impl HeatMap {
         }
         heat
     }
+}
+
+/// Pearson's correlation of two maps; `None` where both are empty, 0 where only one is, or one is flat.
+pub fn alike(a: &[f32], b: &[f32]) -> Option<f64> {
+    if a.iter().chain(b).all(|v| *v == 0.0) {
+        return None;
+    }
+    let mean = |m: &[f32]| m.iter().map(|v| f64::from(*v)).sum::<f64>() / m.len() as f64;
+    let (ma, mb) = (mean(a), mean(b));
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (a, b) in a.iter().zip(b) {
+        let (a, b) = (f64::from(*a) - ma, f64::from(*b) - mb);
+        ab += a * b;
+        aa += a * a;
+        bb += b * b;
+    }
+    Some(if aa > 0.0 && bb > 0.0 { ab / (aa * bb).sqrt() } else { 0.0 })
 }
 
 #[cfg(test)]
@@ -177,5 +221,32 @@ mod tests {
             }
         }
         assert!(map.at_film_size(0, 3).is_empty());
+    }
+
+    #[test]
+    fn the_map_of_a_crop_lies_where_the_crop_was() {
+        let map = heat_map(&[1.0; 4], 2, &[1.0]).unwrap().on(Fit::CentreCrop);
+        for (width, height, inside) in [(7, 4, (1..5, 0..4)), (4, 7, (0..4, 1..5)), (3, 3, (0..3, 0..3))] {
+            for (i, heat) in map.at_film_size(width, height).into_iter().enumerate() {
+                let want = inside.0.contains(&(i % width)) && inside.1.contains(&(i / width));
+                assert_eq!(heat > 0.5, want, "{width} x {height}, pixel {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn maps_are_as_alike_as_their_cells_correlate() {
+        for (a, b, want) in [
+            (vec![0.0, 0.0], vec![0.0, 0.0], None),
+            (vec![0.0, 1.0], vec![0.0, 0.0], Some(0.0)),
+            (vec![0.0, 0.5, 1.0], vec![0.0, 1.0, 2.0], Some(1.0)),
+            (vec![0.0, 1.0], vec![1.0, 0.0], Some(-1.0)),
+            // numpy.corrcoef([1, 2, 4, 3], [1, 3, 2, 4]) is 0.4.
+            (vec![1.0, 2.0, 4.0, 3.0], vec![1.0, 3.0, 2.0, 4.0], Some(0.4)),
+        ] {
+            let found = alike(&a, &b);
+            assert_eq!(found.is_some(), want.is_some());
+            assert!((found.unwrap_or(0.0) - want.unwrap_or(0.0)).abs() < 1e-12, "{found:?}, want {want:?}");
+        }
     }
 }

@@ -6,52 +6,66 @@
 //! enlarge to `size` x `size` by bilinear interpolation where the network is larger, subtract the
 //! mean, divide by the standard deviation. A film smaller than `detail` along an axis is enlarged
 //! along it by bilinear interpolation. The aspect ratio is not kept: the public films the default
-//! models learnt from had been stretched to squares too.
+//! models learnt from had been stretched to squares too. A model of another project may have been shown
+//! the square in the middle of a film instead, or three channels with a scale of their own; its manifest says so.
 
-use crate::model::InputSpec;
+use crate::model::{Fit, InputSpec};
 use crate::radiograph::{Grey, Step};
 use crate::threads;
 use std::ops::Range;
 
-/// A square of greys, [side, side] row by row.
+/// A square of greys, [side, side] row by row; where a network takes three channels, one such square after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plane {
     /// Columns and rows.
     pub side: usize,
-    /// Greys, side x side of them.
+    /// Greys, side x side of them for each channel.
     pub values: Vec<f32>,
 }
 
-/// The network's input for `film`: [1, 1, S, S] flattened, normalised.
+/// The network's input for `film`: [1, C, S, S] flattened, normalised.
 pub fn prepare(film: &Grey, spec: &InputSpec) -> Plane {
-    normalise(enlarge(&reduce(film, spec.detail), spec.size), spec)
+    normalise(enlarge(&reduce(film, spec.detail, spec.fit), spec.size), spec)
 }
 
 /// What [`prepare`] does to this film, for a record's provenance.
 pub fn steps(film: &Grey, spec: &InputSpec) -> Vec<Step> {
-    let InputSpec { size, detail, mean, std } = *spec;
+    let InputSpec { size, detail, mean, std, fit, colour } = *spec;
     let along = |from: usize| if from > detail { "area mean" } else { "bilinear" };
-    let (w, h) = (film.width(), film.height());
-    let mut steps =
-        vec![Step::new("reduce", format!("{w} x {h} to {detail} x {detail} px, columns by {}, rows by {}", along(w), along(h)))];
+    let (width, height) = (film.width(), film.height());
+    let ((left, w), (top, h)) = (fit.window(width, height), fit.window(height, width));
+    let mut steps = Vec::new();
+    if fit == Fit::CentreCrop {
+        steps.push(Step::new("crop", format!("the square in the middle, {w} x {h} px from column {left}, row {top}")));
+    }
+    steps
+        .push(Step::new("reduce", format!("{w} x {h} to {detail} x {detail} px, columns by {}, rows by {}", along(w), along(h))));
     if size != detail {
         steps.push(Step::new("enlarge", format!("{detail} to {size} px, bilinear")));
     }
     steps.push(Step::new("normalise", format!("(grey - {mean}) / {std}")));
+    if let Some(colour) = colour {
+        steps.push(Step::new("colour", format!("three channels, (value - {:?}) / {:?}", colour.mean, colour.std)));
+    }
     steps
 }
 
 /// Reduces a film to `side` x `side` greys in [0, 1]: each output pixel is the mean of the area of
-/// film it covers, pixels cut by its border counted by their share.
-pub fn reduce(film: &Grey, side: usize) -> Plane {
-    Plane { side, values: resample(film, side, side) }
+/// the film it covers, pixels cut by its border counted by their share.
+pub fn reduce(film: &Grey, side: usize, fit: Fit) -> Plane {
+    Plane { side, values: resample_part(film, side, side, fit) }
 }
 
 /// The film at `width` x `height`, greys in [0, 1] row by row; along each axis area averaging
 /// downwards and bilinear interpolation upwards.
 pub fn resample(film: &Grey, width: usize, height: usize) -> Vec<f32> {
-    let columns = Axis::new(film.width(), width);
-    let shares = Axis::new(film.height(), height).transposed(film.height());
+    resample_part(film, width, height, Fit::Stretch)
+}
+
+/// As [`resample`], of the part of the film that `fit` takes.
+fn resample_part(film: &Grey, width: usize, height: usize, fit: Fit) -> Vec<f32> {
+    let columns = Axis::part(fit.window(film.width(), film.height()), width);
+    let shares = Axis::part(fit.window(film.height(), film.width()), height).transposed(film.height());
     // Every row of the result is summed by one thread, in the same order whatever their number.
     let bands = threads::allowed().min(height);
     let band = |i: usize| resampled_rows(film, &columns, &shares, height * i / bands..height * (i + 1) / bands);
@@ -103,12 +117,19 @@ pub fn enlarge(plane: &Plane, side: usize) -> Plane {
     Plane { side, values }
 }
 
-/// (grey - mean) / std, in place.
+/// (grey - mean) / std, and what a network of three channels makes of that.
 pub fn normalise(mut plane: Plane, spec: &InputSpec) -> Plane {
     for v in &mut plane.values {
         *v = (*v - spec.mean) / spec.std;
     }
-    plane
+    in_channels(plane, spec)
+}
+
+/// The channels of the network's input from one plane: itself, or a copy for each colour with the scale of that colour.
+pub(crate) fn in_channels(plane: Plane, spec: &InputSpec) -> Plane {
+    let Some(colour) = &spec.colour else { return plane };
+    let of = |(mean, std): (&f32, &f32)| plane.values.iter().map(|v| (v - mean) / std).collect::<Vec<f32>>();
+    Plane { side: plane.side, values: colour.mean.iter().zip(&colour.std).flat_map(of).collect() }
 }
 
 /// For each output position along one axis, the input positions it is made of and their weights (sum 1).
@@ -123,6 +144,15 @@ impl Axis {
         let weights =
             (0..to).map(|out| if from > to { Self::area(out, scale, from) } else { Self::between(out, scale, from) }).collect();
         Self { weights }
+    }
+
+    /// The weights from the window (first position, length) to `to` positions.
+    fn part((first, length): (usize, usize), to: usize) -> Self {
+        let mut axis = Self::new(length, to);
+        for (i, _) in axis.weights.iter_mut().flatten() {
+            *i += first;
+        }
+        axis
     }
 
     /// For each output position, the input positions and their weights.
@@ -179,6 +209,7 @@ impl Axis {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Colour;
     use crate::radiograph::{Samples, linear_tone};
 
     fn film(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> Grey {
@@ -200,7 +231,7 @@ mod tests {
     #[test]
     fn reducing_by_a_whole_factor_gives_the_mean_of_each_block() {
         let film = film(4, 4, |x, y| (16 * y + x) as u8);
-        let plane = reduce(&film, 2);
+        let plane = reduce(&film, 2, Fit::Stretch);
         let block = |x: f32, y: f32| (16.0 * (2.0 * y + 0.5) + 2.0 * x + 0.5) / 255.0;
         for (v, want) in plane.values.iter().zip([block(0., 0.), block(1., 0.), block(0., 1.), block(1., 1.)]) {
             assert!((v - want).abs() < 1e-6, "{v} {want}");
@@ -210,9 +241,33 @@ mod tests {
     #[test]
     fn pixels_cut_by_a_border_count_by_their_share() {
         let film = film(3, 3, |x, _| [0, 255, 0][x]);
-        let plane = reduce(&film, 2);
+        let plane = reduce(&film, 2, Fit::Stretch);
         for v in plane.values {
             assert!((v - 1.0 / 3.0).abs() < 1e-6, "{v}");
+        }
+    }
+
+    #[test]
+    fn a_crop_is_the_square_in_the_middle() {
+        for (width, height, left, top) in [(7, 4, 1, 0), (4, 7, 0, 1), (6, 3, 2, 0), (5, 5, 0, 0)] {
+            let film = film(width, height, |x, y| (10 * y + x) as u8);
+            let side = width.min(height);
+            let plane = reduce(&film, side, Fit::CentreCrop);
+            for (i, v) in plane.values.iter().enumerate() {
+                let want = (10 * (top + i / side) + left + i % side) as f32 / 255.0;
+                assert!((v - want).abs() < 1e-6, "{width} x {height}: {v} {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn three_channels_have_a_scale_each() {
+        let colour = Colour { mean: [0.5, 0.25, 0.0], std: [1.0, 0.5, 2.0] };
+        let spec = InputSpec { size: 32, detail: 32, mean: 0.0, std: 1.0, fit: Fit::Stretch, colour: Some(colour) };
+        let plane = prepare(&film(32, 32, |_, _| 255), &spec);
+        assert_eq!((plane.side, plane.values.len()), (32, 3 * 32 * 32));
+        for (channel, want) in plane.values.chunks_exact(32 * 32).zip([0.5, 1.5, 0.5]) {
+            assert!(channel.iter().all(|v| (v - want).abs() < 1e-6));
         }
     }
 
@@ -228,7 +283,7 @@ mod tests {
     #[test]
     fn an_even_film_stays_even_at_every_size() {
         for side in [1, 31, 48, 128, 200] {
-            let plane = enlarge(&reduce(&film(61, 97, |_, _| 100), side), 224);
+            let plane = enlarge(&reduce(&film(61, 97, |_, _| 100), side, Fit::Stretch), 224);
             assert!(plane.values.iter().all(|v| (v - 100.0 / 255.0).abs() < 1e-5), "side {side}");
         }
     }

@@ -72,10 +72,10 @@ impl Reader {
 
     fn heat_maps(&self, findings: &[Finding], features: &[f32]) -> Result<Vec<(usize, HeatMap)>, Refusal> {
         let side = self.session.feature_side();
+        let fit = self.session.input().fit;
+        let map = |i: usize| grad_cam::heat_map(features, side, self.session.head_weights(i)).map(|map| map.on(fit));
         let trained = findings.iter().enumerate().filter(|(_, f)| f.is_trained());
-        trained
-            .map(|(i, _)| Ok((i, grad_cam::heat_map(features, side, self.session.head_weights(i)).map_err(internal)?)))
-            .collect()
+        trained.map(|(i, _)| Ok((i, map(i).map_err(internal)?))).collect()
     }
 }
 

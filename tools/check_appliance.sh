@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves what the appliance binary promises: linked to nothing, runs in an empty chroot with an
-# empty environment, holds no libtorch. Prints its size and the time from start to first finding.
+# empty environment, holds no libtorch, is not too large. Prints its size and the time from start to first finding.
 # usage: check_appliance.sh BINARY
 set -euo pipefail
 binary=$1
@@ -13,6 +13,12 @@ interpreter=$(readelf -l "$binary" | grep -c 'interpreter' || true)
 for mark in libtorch _ZN3c10 _ZN2at; do
     ! grep -qaF "$mark" "$binary" || fail "it holds $mark: libtorch must never be in the appliance"
 done
+
+# What a flash image has room for beside its system, and half of it is the models: tract's fallback and the tables for
+# unwinding grow unseen with every dependency.
+bytes_max=32000000
+bytes=$(stat -c %s "$binary")
+[ "$bytes" -le "$bytes_max" ] || fail "$bytes bytes, allowed are $bytes_max: nm -S --size-sort on an unstripped build says what grew"
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -38,5 +44,5 @@ for _ in 1 2 3 4 5 6 7; do
     took=$((${EPOCHREALTIME/[.,]/} - start))
     if [ -z "$best" ] || [ "$took" -lt "$best" ]; then best=$took; fi
 done
-echo "appliance: $(stat -c %s "$binary") bytes, linked to nothing, reads in an empty chroot"
+echo "appliance: $bytes bytes of at most $bytes_max, linked to nothing, reads in an empty chroot"
 echo "appliance: start to first finding of the drawn film $((best / 1000)) ms (best of 7, chroot included)"

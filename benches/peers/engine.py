@@ -1,6 +1,6 @@
 """One measurement of one peer, in a process of its own: prints the same JSON object as `chexbox bench --json`.
 
-  engine.py onnxruntime|openvino MODEL SIZE THREADS RUNS FILM
+  engine.py onnxruntime|openvino MODEL SIZE THREADS RUNS INPUT
 """
 
 import json
@@ -47,8 +47,8 @@ def openvino_engine(model, threads):
 ENGINES = {"onnxruntime": onnxruntime_engine, "openvino": openvino_engine}
 
 
-def main(name, model, size, threads, runs, film):
-    image = inputs.network_input(film, size)
+def main(name, model, size, threads, runs, file):
+    image = inputs.image(file, size)
     begun = time.perf_counter()
     run = ENGINES[name](model, threads)
     load_ms = (time.perf_counter() - begun) * 1e3
@@ -65,5 +65,5 @@ def main(name, model, size, threads, runs, film):
 
 
 if __name__ == "__main__":
-    engine, model, size, threads, runs, film = sys.argv[1:]
-    main(engine, model, int(size), int(threads), int(runs), film)
+    engine, model, size, threads, runs, file = sys.argv[1:]
+    main(engine, model, int(size), int(threads), int(runs), file)

@@ -17,9 +17,9 @@ def exported(binary, model, size, precision, folder):
     return path
 
 
-def calibration(films, size):
+def calibration(binary, model, films, size, folder):
     chosen = films[:: max(1, len(films) // CALIBRATION_FILMS)][:CALIBRATION_FILMS]
-    return [inputs.network_input(f, size) for f in chosen]
+    return [inputs.image(inputs.network_input(binary, model, f, size, folder), size) for f in chosen]
 
 
 def ort_quantized(f32, images, form, folder):
@@ -63,7 +63,7 @@ def nncf_quantized(f32, images, folder):
 def candidates(binary, model, size, films, folder):
     """For each peer the int8 files it may be measured on, by name."""
     ours, f32 = (exported(binary, model, size, p, folder) for p in ("int8", "f32"))
-    images = calibration(films, size)
+    images = calibration(binary, model, films, size, folder)
     qdq, qoperator = (ort_quantized(f32, images, form, folder) for form in ("QDQ", "QOperator"))
     nncf_file = nncf_quantized(f32, images, folder)
     return {

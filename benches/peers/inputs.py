@@ -1,17 +1,14 @@
-"""Films, and what a network sees of them, for every engine the same.
-
-Formulas are written again from the manifest (see src/input.rs): reduce to detail x detail by area means, enlarge bilinearly
-to size x size, (grey - mean) / std.
+"""Films, and what a network sees of them, for every engine the same: the binary's reader makes it, so that a film that is
+stored inverted is turned for all of them.
 """
 
 import pathlib
+import subprocess
 
 import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
-
-DETAIL, MEAN, STD = 128, 0.5, 0.25
 
 
 def films(folder):
@@ -22,31 +19,25 @@ def films(folder):
     return found
 
 
-def matrix(source, target):
-    """[target, source]: area means downwards, linear interpolation between pixel centres upwards."""
-    scale = source / target
-    out = np.zeros((target, source))
-    if source > target:
-        for o in range(target):
-            low = np.maximum(np.arange(source), o * scale)
-            high = np.minimum(np.arange(1, source + 1), (o + 1) * scale)
-            out[o] = np.maximum(high - low, 0) / scale
-    else:
-        centre = np.clip((np.arange(target) + 0.5) * scale - 0.5, 0, source - 1)
-        for o, c in enumerate(centre):
-            low = int(c)
-            high = min(low + 1, source - 1)
-            out[o, low] += 1 - (c - low)
-            out[o, high] += c - low
-    return out
+def network_input(binary, model, film, size, folder):
+    """The file of the input [1, 1, size, size] in f32 that the binary's network sees of this film; made once.
+
+    A film that the binary refuses ends the run: it would be measured on nothing that anybody reads.
+    """
+    kept = pathlib.Path(folder) / "inputs"
+    kept.mkdir(exist_ok=True)
+    path = kept / f"{model}.{pathlib.Path(film).name}.{size}.f32"
+    if not path.exists():
+        command = [binary, "bench", "--model", model, "--size", size, "--runs", 1, "--film", film, "--save-input", path]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{film}: {done.stderr.strip()[-500:]}")
+    return path
 
 
-def network_input(path, size):
-    """[1, 1, size, size] in f32."""
-    grey = np.asarray(Image.open(path).convert("L"), dtype=np.float64) / 255
-    square = matrix(grey.shape[0], DETAIL) @ grey @ matrix(grey.shape[1], DETAIL).T
-    square = matrix(DETAIL, size) @ square @ matrix(DETAIL, size).T
-    return ((square - MEAN) / STD).astype(np.float32)[None, None]
+def image(path, size):
+    """[1, 1, size, size] from such a file."""
+    return np.fromfile(path, dtype="<f4").reshape(1, 1, size, size)
 
 
 def full_size(source, folder):

@@ -63,7 +63,8 @@ class Bench:
         return self.start([*command, "--precision", precision, "--film", film, "--json"], threads, capped)
 
     def peer(self, engine, file, size, threads, film, capped=False):
-        command = [sys.executable, HERE / "engine.py", engine, file, size, threads, runs(size), film]
+        seen = inputs.network_input(self.options.binary, self.options.model, film, size, self.folder)
+        command = [sys.executable, HERE / "engine.py", engine, file, size, threads, runs(size), seen]
         return self.start(command, threads, capped)
 
     def int8_files(self, size):

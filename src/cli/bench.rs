@@ -50,6 +50,9 @@ pub struct BenchArgs {
     /// A film to run on instead of the drawn one / 胸片文件
     #[arg(long, value_name = "FILE", conflicts_with = "whole")]
     film: Option<PathBuf>,
+    /// Write what the network sees of the film, [1, 1, S, S] in f32, little-endian: the same input for another engine / 保存网络输入
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["whole", "peak"])]
+    save_input: Option<PathBuf>,
     /// Time every stage of reading this film, heat maps of all trained findings included / 计时整个读片过程
     #[arg(long, value_name = "FILE")]
     whole: Option<PathBuf>,

@@ -1,11 +1,10 @@
 //! `chexbox compare`: the model against readers on the films that all of them read.
 
+use super::answer::{AnswerArgs, Forms};
 use super::evaluate::{label_file, label_set, text};
-use super::output::print;
-use super::{Exit, Failure, WrongCommandLine, files, load, say};
+use super::{Exit, Failure, WrongCommandLine, load};
 use chexbox::evaluation::{Readers, Readings, compare};
 use chexbox::labels::{Faults, LabelSet, Only, Request, UncertainPolicies};
-use chexbox::lang::Lang;
 use chexbox::limits::{LABELS_BYTES_MAX, READERS_MAX, READINGS_BYTES_MAX};
 use chexbox::model::Bundle;
 use chexbox::report::comparison;
@@ -48,18 +47,8 @@ pub struct CompareArgs {
     /// What -1 counts as in both files: ignore (default), zeros, ones, or FINDING=ones; repeatable / 不确定标签的处理
     #[arg(long, value_name = "POLICY")]
     uncertain: Vec<String>,
-    /// Print the comparison as JSON / 输出 JSON
-    #[arg(long, conflicts_with = "csv")]
-    json: bool,
-    /// Print CSV, one row a finding and reader / 输出 CSV
-    #[arg(long)]
-    csv: bool,
-    /// Write one offline page / 输出网页
-    #[arg(long, value_name = "PAGE")]
-    html: Option<PathBuf>,
-    /// Language of texts: en or zh / 语言
-    #[arg(long, value_parser = super::read::parse_lang)]
-    lang: Option<Lang>,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 /// Runs the verb.
@@ -67,7 +56,6 @@ pub struct CompareArgs {
 /// # Errors
 /// A sentence; for files with faults all of them with their rows.
 pub fn run(args: &CompareArgs) -> Result<Exit, Failure> {
-    let lang = args.lang.unwrap_or_else(super::read::locale);
     let uncertain = UncertainPolicies::parse(&args.uncertain).map_err(|e| WrongCommandLine(e.to_string()))?;
     let folder = args.model.as_deref().filter(|m| Path::new(m).is_dir());
     let named = folder.map(load::bundles).transpose()?.and_then(|mut b| b.pop());
@@ -93,15 +81,8 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Failure> {
         )
         .into());
     }
-    if let Some(page) = &args.html {
-        files::write_whole(page, comparison::page(&compared, lang).as_bytes())?;
-        say(&format!("{} {}", lang.pick("page:", "网页："), page.display()));
-    }
-    print(&match (args.json, args.csv) {
-        (true, _) => (serde_json::to_string_pretty(&compared)? + "\n").into_bytes(),
-        (_, true) => comparison::csv(&compared)?,
-        _ => comparison::table(&compared, lang).into_bytes(),
-    })?;
+    let forms = Forms { study: &compared, csv: comparison::csv, table: comparison::table, page: comparison::page };
+    args.answer.give(&forms)?;
     Ok(Exit::Done)
 }
 

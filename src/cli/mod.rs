@@ -1,6 +1,7 @@
 //! The verbs of the command line, one file each. Files, folders, the terminal and the clock are
 //! touched here; what a film says is decided in the library.
 
+mod answer;
 mod audit;
 mod bench;
 mod compare;

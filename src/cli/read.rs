@@ -7,7 +7,7 @@ use super::files::{self, Films};
 use super::in_order::in_order;
 use super::memory::{Budget, Share};
 use super::objects::{Filed, Made, ObjectArgs, ObjectFolders, Origin};
-use super::output::{Format, NobodyReads, Outcome, Printer, Unread};
+use super::output::{Format, NobodyReads, Outcome, Printer, Unread, say};
 use super::pictures::{self, PictureNames};
 use super::{Exit, Failure, WrongCommandLine, load};
 use chexbox::evaluation::ThresholdFile;
@@ -199,6 +199,7 @@ pub(super) fn readers_of(
     in_order(bundles.len(), threads, load, |session| {
         let session = session?;
         let thresholds = thresholds(session.manifest());
+        check_operating_points(session.manifest(), &thresholds)?;
         readers.push(Reader { session, thresholds });
         Ok::<_, Failure>(())
     })?;
@@ -351,4 +352,19 @@ pub(super) fn parse_lang(text: &str) -> Result<Lang, String> {
 pub(super) fn locale() -> Lang {
     let set = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
     Lang::of_locale(&set("LC_ALL").or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG")).unwrap_or_default())
+}
+
+/// A model whose operating points nobody has chosen makes no calls, and says so.
+fn check_operating_points(manifest: &Manifest, thresholds: &Thresholds) -> Result<(), Failure> {
+    let open = thresholds.open(manifest);
+    let all = manifest.findings.iter().filter(|f| f.trained).count();
+    let (name, list) = (&manifest.name, open.join(", "));
+    let choose = "choose them on labelled films: chexbox evaluate --model DIR --choose best-f1 --into DIR, or give --threshold FINDING=VALUE";
+    if open.len() == all {
+        return Err(format!("model {name} was imported without operating points and makes no calls; {choose}").into());
+    }
+    if !open.is_empty() {
+        say(&format!("model {name} has no operating point for {list}, which are shown as unavailable; {choose}"));
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@
 //! Never: thresholds of one model used with another; [`ThresholdFile::check`] refuses them with a sentence.
 
 use super::readings::ModelName;
-use crate::model::{FindingSpec, Manifest, Operating};
+use crate::model::{FindingSpec, Manifest, Operating, Point};
 use crate::stats::{Counts, Rule, choose};
 use serde::{Deserialize, Serialize};
 
@@ -190,6 +190,7 @@ impl ThresholdFile {
             let spec = manifest.findings.iter_mut().find(|f| f.id == point.id);
             if let Some(operating) = spec.and_then(|f| f.operating.as_mut()) {
                 operating.threshold = point.threshold;
+                operating.point = Point::Chosen;
             }
         }
         Ok(manifest)

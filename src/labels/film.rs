@@ -1,19 +1,18 @@
 //! The label file: which film, whose, with which findings.
 //!
 //! In: a CSV with a header and a label set. The film's path is in a column `file`, `image` or `Path`; `patient`, `split`,
-//! `age` (years), `sex` and `view` are used where they stand. Labels are 1, 0, -1 (uncertain) and blank. Out:
-//! [`LabelFile`]. Never: a film twice, a value that was guessed; every fault is noted with its row.
+//! `age` (years), `sex` and `view` are used where they stand. Labels are 1, 0, -1 (uncertain) and blank, each in a column, or
+//! the NIH's list of what a film shows in `Finding Labels`. Out: [`LabelFile`]. Never: a film twice, a value that was guessed; every fault is noted with its row.
 
 use super::Truth;
-use super::boxes::{self, BoxColumn, FindingBox};
+use super::boxes::{BoxColumn, FindingBox};
 use super::faults::Faults;
 use super::header::Header;
-use super::set::LabelSet;
-use super::uncertain::{Uncertain, UncertainPolicies};
+use super::listed;
+use super::row::{Asked, Rows};
+use super::set::{Label, LabelSet};
+use super::uncertain::UncertainPolicies;
 use std::collections::BTreeMap;
-
-/// Greatest age that is believed, years, as in the manifest.
-pub const AGE_MAX: f64 = 120.0;
 
 /// One film of a label file.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,12 +80,6 @@ pub struct Request {
     pub boxes: Vec<BoxColumn>,
 }
 
-/// Columns that a request names.
-struct Asked<'a> {
-    only: Vec<(usize, &'a str)>,
-    boxes: Vec<(usize, &'a BoxColumn)>,
-}
-
 /// Reads a label file; what is wrong with its rows is added to `faults`.
 ///
 /// # Errors
@@ -125,115 +118,13 @@ pub fn read(source: impl std::io::Read, set: &LabelSet, wanted: &Request, faults
             }
         }
     }
-    let columns = header.labels.iter().map(|at| at.iter().map(|&i| names[i].to_owned()).collect()).collect();
+    let listed = |label: &Label| header.listed.filter(|_| listed::speaks_of(label)).and_then(|i| names.get(i));
+    let own = |at: &[usize]| -> Vec<String> { at.iter().filter_map(|&i| names.get(i)).map(str::to_owned).collect() };
+    let columns = header.labels.iter().zip(&set.findings);
+    let columns =
+        columns.map(|(at, label)| if at.is_empty() { listed(label).map(str::to_owned).into_iter().collect() } else { own(at) });
+    let columns = columns.collect();
     Ok(LabelFile { films, columns, left_out })
-}
-
-/// What every row is read with.
-struct Rows<'a> {
-    names: &'a csv::StringRecord,
-    header: &'a Header,
-    set: &'a LabelSet,
-    asked: Asked<'a>,
-    uncertain: &'a UncertainPolicies,
-}
-
-impl Rows<'_> {
-    fn wanted(&self, line: &csv::StringRecord) -> bool {
-        self.asked.only.iter().all(|(i, value)| line.get(*i).unwrap_or("").trim() == *value)
-    }
-
-    fn film(&self, row: usize, line: &csv::StringRecord, faults: &mut Faults) -> LabelledFilm {
-        let header = self.header;
-        let text = |at: Option<usize>| at.and_then(|i| line.get(i)).unwrap_or("").trim().to_owned();
-        let file = text(Some(header.file));
-        if file.is_empty() {
-            faults.add(row, "file is blank");
-        }
-        if std::path::Path::new(&file).components().any(|c| !matches!(c, std::path::Component::Normal(_))) {
-            faults.add(row, format!("file is {file}, allowed is a path below the image folder"));
-        }
-        let truths = header.labels.iter().zip(&self.set.findings);
-        let truths = truths.map(|(at, label)| self.truth(row, line, at, self.uncertain.of(&label.id), faults)).collect();
-        let age = age_of(&text(header.age)).unwrap_or_else(|what| {
-            faults.add(row, what);
-            None
-        });
-        let mut found = Vec::new();
-        for (i, column) in &self.asked.boxes {
-            match boxes::parse(line.get(*i).unwrap_or(""), column) {
-                Ok(of_cell) => found.extend(of_cell),
-                Err(what) => faults.add(row, what),
-            }
-        }
-        let patient = match header.patient {
-            Some(i) => text(Some(i)),
-            None => patient_in_path(&file),
-        };
-        LabelledFilm {
-            row,
-            patient,
-            split: text(header.split),
-            age,
-            sex: sex(&text(header.sex)),
-            view: text(header.view).to_ascii_uppercase(),
-            lateral: text(header.projection).eq_ignore_ascii_case("lateral"),
-            truths,
-            boxes: found,
-            file,
-        }
-    }
-
-    /// Positive if any column is; negative if any is and none is positive.
-    fn truth(&self, row: usize, line: &csv::StringRecord, columns: &[usize], uncertain: Uncertain, faults: &mut Faults) -> Truth {
-        let mut truth = Truth::Unknown;
-        for &i in columns {
-            let said = match line.get(i).unwrap_or("").trim() {
-                "" => Truth::Unknown,
-                "0" | "0.0" => Truth::Negative,
-                "1" | "1.0" => Truth::Positive,
-                "-1" | "-1.0" => match uncertain {
-                    Uncertain::Ignore => Truth::Unknown,
-                    Uncertain::Zeros => Truth::Negative,
-                    Uncertain::Ones => Truth::Positive,
-                },
-                other => {
-                    faults.add(row, format!("{} is {other}, allowed are 0, 1, -1 and blank", &self.names[i]));
-                    Truth::Unknown
-                }
-            };
-            truth = match (truth, said) {
-                (Truth::Positive, _) | (_, Truth::Positive) => Truth::Positive,
-                (Truth::Negative, _) | (_, Truth::Negative) => Truth::Negative,
-                _ => Truth::Unknown,
-            };
-        }
-        truth
-    }
-}
-
-/// An age in years.
-fn age_of(text: &str) -> Result<Option<f64>, String> {
-    match text.parse::<f64>() {
-        _ if text.is_empty() => Ok(None),
-        Ok(age) if (0.0..=AGE_MAX).contains(&age) => Ok(Some(age)),
-        _ => Err(format!("age is {text}, allowed are 0 to {AGE_MAX} years and blank")),
-    }
-}
-
-fn sex(text: &str) -> String {
-    match text.to_ascii_lowercase().as_str() {
-        "m" | "male" => "M".to_owned(),
-        "f" | "female" => "F".to_owned(),
-        _ => text.to_owned(),
-    }
-}
-
-/// CheXpert has no column for the patient: `CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg`.
-fn patient_in_path(file: &str) -> String {
-    let numbered =
-        |part: &&str| part.strip_prefix("patient").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    file.split('/').find(numbered).unwrap_or("").to_owned()
 }
 
 #[cfg(test)]
@@ -264,6 +155,26 @@ mod tests {
         assert_eq!((film.sex.as_str(), film.view.as_str()), ("M", "PA"));
         assert_eq!(film.truths, [Truth::Positive, Truth::Unknown]);
         assert_eq!(file.columns, [vec!["Mass", "Nodule"], vec![]]);
+    }
+
+    #[test]
+    fn the_official_list_of_the_nih_is_read_and_a_name_that_it_does_not_have_is_a_fault() {
+        let text = "Image Index,Finding Labels,Patient ID,Patient Age,Patient Gender,View Position\n\
+                    1.png,Mass|Effusion,7,058Y,M,PA\n2.png,No Finding,8,61,F,AP\n3.png,Cardiomegaly,8,61,F,AP\n4.png,,8,61,F,AP\n";
+        let (file, faults) = parsed(text, &Request::default());
+        assert_eq!(faults, Vec::<String>::new());
+        // pleural_effusion of this set names no column of the NIH's, so that nothing is said of it.
+        let truths: Vec<Truth> = file.films.iter().map(|f| f.truths[0]).collect();
+        assert_eq!(truths, [Truth::Positive, Truth::Negative, Truth::Negative, Truth::Unknown]);
+        assert!(file.films.iter().all(|f| f.truths[1] == Truth::Unknown));
+        assert_eq!((file.films[0].age, file.films[0].patient.as_str()), (Some(58.0), "7"));
+        assert_eq!(file.columns, [vec!["Finding Labels"], vec![]]);
+        let (_, faults) = parsed("file,Finding Labels\na,Mass|Masses\nb,No Finding|Mass\n", &Request::default());
+        let all = faults.join("\n");
+        assert!(
+            all.contains("row 2: Finding Labels has Masses") && all.contains("row 3: Finding Labels has No Finding"),
+            "{all}"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Where the columns of a label file stand. Three public forms are known by their names: a `file` column beside finding
-//! columns (NIH), an `image` column beside `var_N` (the original project), `Path` beside fourteen findings (CheXpert).
+//! Where the columns of a label file stand. Four public forms are known by their names: `Image Index` beside `Finding Labels` (NIH),
+//! a `file` column beside finding columns, an `image` column beside `var_N` (the original project), `Path` beside fourteen findings (CheXpert).
 
 use super::set::{Label, LabelSet};
 
@@ -14,6 +14,8 @@ pub(super) struct Header {
     pub projection: Option<usize>,
     /// [findings], the columns that speak of each.
     pub labels: Vec<Vec<usize>>,
+    /// The NIH's list of what a film shows.
+    pub listed: Option<usize>,
 }
 
 /// Names of columns, lower case, that do not hold labels.
@@ -24,6 +26,7 @@ const AGE: [&str; 2] = ["age", "patient age"];
 const SEX: [&str; 3] = ["sex", "gender", "patient gender"];
 const VIEW: [&str; 4] = ["view", "ap/pa", "view_position", "view position"];
 const PROJECTION: [&str; 1] = ["frontal/lateral"];
+const LISTED: [&str; 1] = ["finding labels"];
 
 fn among(names: &csv::StringRecord, wanted: &[&str]) -> Option<usize> {
     wanted.iter().find_map(|w| names.iter().position(|n| n.trim().eq_ignore_ascii_case(w)))
@@ -36,7 +39,7 @@ pub fn file_column(names: &csv::StringRecord) -> Option<usize> {
 
 /// Whether a column of this name says what a film is, not what it shows.
 pub(super) fn is_descriptor(name: &str) -> bool {
-    let all = [&FILE[..], &PATIENT, &SPLIT, &AGE, &SEX, &VIEW, &PROJECTION];
+    let all = [&FILE[..], &PATIENT, &SPLIT, &AGE, &SEX, &VIEW, &PROJECTION, &LISTED];
     all.iter().any(|names| names.iter().any(|n| name.trim().eq_ignore_ascii_case(n)))
 }
 
@@ -67,6 +70,7 @@ impl Header {
             view: among(names, &VIEW),
             projection: among(names, &PROJECTION),
             labels: set.findings.iter().map(of).collect(),
+            listed: among(names, &LISTED),
         })
     }
 }

@@ -87,7 +87,8 @@ impl Bundle {
         };
         let (onnx, probe) = (get(&manifest.file)?, get(&manifest.probe)?);
         let (input, output) = (&manifest.input, &manifest.output);
-        check_shapes(&onnx, input.size, manifest.findings.len(), output.feature_channels, output.feature_side)
+        let image = [input.channels(), input.size, input.size];
+        check_shapes(&onnx, image, manifest.findings.len(), output.feature_channels, output.feature_side)
             .map_err(|why| BundleError::Shape { file: manifest.file.name.clone(), why })?;
         Ok(Self { manifest, onnx, probe, origin: Origin::Folder })
     }

@@ -26,16 +26,16 @@ pub fn declared(onnx: &[u8]) -> Result<(Vec<Declared>, Vec<Declared>), String> {
     Ok((inputs, graph.output.iter().map(Value::declared).collect()))
 }
 
-/// Checks that a model takes `image` [1 or open, 1, S, S] and gives `logits` [.., findings] and `features` [.., C, s, s].
+/// Checks that a model takes an image of these channels, rows and columns, and gives `logits` [.., findings] and `features` [.., C, s, s].
 ///
 /// # Errors
 /// A sentence that names the value, its shape and the shape the manifest asks for.
-pub fn check_shapes(onnx: &[u8], size: usize, findings: usize, channels: usize, side: usize) -> Result<(), String> {
+pub fn check_shapes(onnx: &[u8], image: [usize; 3], findings: usize, channels: usize, side: usize) -> Result<(), String> {
     let (inputs, outputs) = declared(onnx)?;
-    let [image] = inputs.as_slice() else {
+    let [input] = inputs.as_slice() else {
         return Err(format!("the model has {} inputs, its manifest describes one", inputs.len()));
     };
-    fits(image, &[1, size, size])?;
+    fits(input, &image)?;
     for (name, dims) in [("logits", vec![findings]), ("features", vec![channels, side, side])] {
         let output = outputs.iter().find(|o| o.name == name).ok_or_else(|| format!("the model has no output named {name}"))?;
         fits(output, &dims)?;
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn shapes_that_differ_from_the_manifest_are_named() {
-        let check = |file: &[u8]| check_shapes(file, 64, 25, 8, 4);
+        let check = |file: &[u8]| check_shapes(file, [1, 64, 64], 25, 8, 4);
         assert_eq!(check(&file(&[1, 1, 64, 64], &[1, 25])), Ok(()));
         assert_eq!(check(&file(&[-1, 1, 64, 64], &[-1, 25])), Ok(()));
         for (bytes, want) in [

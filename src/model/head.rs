@@ -1,12 +1,11 @@
 //! The linear layer from the pooled features to the logits: the weights that Grad-CAM needs.
 
-use super::manifest::Manifest;
 use super::unpack::{UnpackError, constant};
 use tract_onnx::pb::{ModelProto, TensorProto};
 
 /// Weights [findings, channels], row by row.
 #[derive(Clone, Debug)]
-pub(super) struct Head {
+pub struct Head {
     weights: Vec<f32>,
     channels: usize,
 }
@@ -16,7 +15,7 @@ impl Head {
     ///
     /// # Errors
     /// A sentence that says what the model has instead.
-    pub(super) fn of(proto: &ModelProto, manifest: &Manifest) -> Result<Self, String> {
+    pub fn of(proto: &ModelProto) -> Result<Self, String> {
         let graph = proto.graph.as_ref().ok_or_else(|| UnpackError::NoGraph.to_string())?;
         let node = graph
             .node
@@ -27,22 +26,38 @@ impl Head {
         let transposed = node.attribute.iter().any(|a| a.name == "transB" && a.i == 1);
         let name = node.input.get(1).ok_or("its head has no weights")?;
         let tensor = constant(graph, name).map_err(|e| e.to_string())?.ok_or("its head's weights are not stored in the file")?;
-        let (findings, channels) = (manifest.findings.len(), manifest.output.feature_channels);
         let dims: Vec<usize> = tensor.dims.iter().filter_map(|d| usize::try_from(*d).ok()).collect();
-        if !transposed || dims != [findings, channels] {
-            return Err(format!(
-                "its head has weights {dims:?} (transB {transposed}), needed are [{findings}, {channels}] with transB"
-            ));
+        let &[findings, channels] = &dims[..] else {
+            return Err(format!("its head has weights of {} axes, needed are 2: findings, channels", tensor.dims.len()));
+        };
+        if !transposed {
+            return Err("its head's weights stand as [channels, findings], needed are [findings, channels] with transB".into());
         }
         let weights = floats(&tensor);
-        if weights.len() != findings * channels {
-            return Err(format!("its head stores {} weights, needed are {}", weights.len(), findings * channels));
+        if channels == 0 || findings.checked_mul(channels) != Some(weights.len()) {
+            return Err(format!("its head stores {} weights, needed are {findings} x {channels}", weights.len()));
         }
         Ok(Self { weights, channels })
     }
 
+    /// As [`Head::of`], of the findings and channels that a manifest says.
+    ///
+    /// # Errors
+    /// As [`Head::of`], and where the numbers differ.
+    pub(super) fn of_shape(proto: &ModelProto, findings: usize, channels: usize) -> Result<Self, String> {
+        let head = Self::of(proto)?;
+        let found = [head.findings(), head.channels];
+        let same = found == [findings, channels];
+        if same { Ok(head) } else { Err(format!("its head has weights {found:?}, needed are [{findings}, {channels}]")) }
+    }
+
+    /// Logits.
+    pub fn findings(&self) -> usize {
+        self.weights.len() / self.channels
+    }
+
     /// The weights of one finding, [channels]; empty for a finding the model lacks.
-    pub(super) fn row(&self, finding: usize) -> &[f32] {
+    pub fn row(&self, finding: usize) -> &[f32] {
         let start = finding.saturating_mul(self.channels);
         self.weights.get(start..start.saturating_add(self.channels)).unwrap_or(&[])
     }

@@ -53,7 +53,7 @@ pub struct FileSpec {
     pub sha256: String,
 }
 
-/// How a film becomes the network's input [1, 1, S, S].
+/// How a film becomes the network's input [1, 1, S, S], or [1, 3, S, S] where it has `colour`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
@@ -65,6 +65,50 @@ pub struct InputSpec {
     pub mean: f32,
     /// Divides the difference.
     pub std: f32,
+    /// Which part of the film it is.
+    #[serde(default, skip_serializing_if = "Fit::is_stretch")]
+    pub fit: Fit,
+    /// For a network that takes three channels and had another scale for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colour: Option<Colour>,
+}
+
+/// Which part of a film becomes the square.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// The whole film, stretched.
+    #[default]
+    Stretch,
+    /// The largest square in its middle.
+    CentreCrop,
+}
+
+impl Fit {
+    fn is_stretch(&self) -> bool {
+        *self == Self::Stretch
+    }
+
+    /// First pixel and number of pixels along an axis of `length` pixels, where the other axis has `other`.
+    pub fn window(self, length: usize, other: usize) -> (usize, usize) {
+        match self {
+            Self::Stretch => (0, length),
+            Self::CentreCrop => {
+                let side = length.min(other);
+                (length / 2 - side / 2, side)
+            }
+        }
+    }
+}
+
+/// What the grey value v of a pixel becomes in each of three channels: (v - mean) / std.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Colour {
+    /// Subtracted.
+    pub mean: [f32; 3],
+    /// Divides the difference.
+    pub std: [f32; 3],
 }
 
 /// Shapes of the outputs: `logits` [1, findings], `features` [1, channels, side, side].
@@ -134,6 +178,26 @@ pub struct Operating {
     pub intercept: f32,
     /// Operating point on the calibrated probability, in (0, 1).
     pub threshold: f32,
+    /// Whether somebody chose it.
+    #[serde(default, skip_serializing_if = "Point::is_chosen")]
+    pub point: Point,
+}
+
+/// Where an operating point comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Point {
+    /// Chosen on labelled films.
+    #[default]
+    Chosen,
+    /// Nobody chose it: the finding makes no calls until somebody does.
+    Open,
+}
+
+impl Point {
+    fn is_chosen(&self) -> bool {
+        *self == Self::Chosen
+    }
 }
 
 /// Why a manifest, or a file it names, is not accepted.
@@ -230,6 +294,12 @@ impl Manifest {
         ensure((32..=INPUT_SIDE_MAX).contains(&input.detail), "input.detail", input.detail, "32 to 2048")?;
         ensure(input.mean.is_finite(), "input.mean", input.mean, "a finite number")?;
         ensure(input.std.is_finite() && input.std > 0.0, "input.std", input.std, "a number above 0")?;
+        if let Some(colour) = &input.colour {
+            let all = |values: [f32; 3], right: fn(f32) -> bool| values.into_iter().all(right);
+            ensure(all(colour.mean, f32::is_finite), "input.colour.mean", format!("{:?}", colour.mean), "three finite numbers")?;
+            let scales = all(colour.std, |s| s.is_finite() && s > 0.0);
+            ensure(scales, "input.colour.std", format!("{:?}", colour.std), "three numbers above 0")?;
+        }
         let output = &self.output;
         ensure((1..=8192).contains(&output.feature_channels), "output.feature_channels", output.feature_channels, "1 to 8192")?;
         ensure((1..=256).contains(&output.feature_side), "output.feature_side", output.feature_side, "1 to 256")?;
@@ -243,6 +313,26 @@ impl Manifest {
             ensure(first, "finding.id", &f.id, "each id once")?;
         }
         Ok(())
+    }
+}
+
+impl InputSpec {
+    /// Channels of the network's input.
+    pub fn channels(&self) -> usize {
+        if self.colour.is_some() { 3 } else { 1 }
+    }
+}
+
+impl Operating {
+    /// Calibrated probability of a logit (Platt 1999).
+    pub fn probability(&self, logit: f32) -> f32 {
+        let score = f64::from(self.slope) * f64::from(logit) + f64::from(self.intercept);
+        (1.0 / (1.0 + (-score).exp())) as f32
+    }
+
+    /// Whether a logit is called positive.
+    pub fn call(&self, logit: f32) -> bool {
+        self.probability(logit) >= self.threshold
     }
 }
 

@@ -11,7 +11,7 @@ use super::network::{Activations, Network, NetworkError};
 use super::probe::{Probe, ProbeError};
 use super::unpack::remove_quantization;
 use super::{Arithmetic, Fusions};
-use crate::input::Plane;
+use crate::input::{Plane, in_channels};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
@@ -106,7 +106,8 @@ impl Session {
         let model = manifest.name.clone();
         let fail = |why: String| ModelError::Load { model: model.clone(), why };
         let mut proto = ModelProto::decode(bundle.onnx()).map_err(|e| fail(e.to_string()))?;
-        let head = Head::of(&proto, &manifest).map_err(fail)?;
+        let (findings, channels) = (manifest.findings.len(), manifest.output.feature_channels);
+        let head = Head::of_shape(&proto, findings, channels).map_err(fail)?;
         let unusable = |source| ModelError::Network { model: model.clone(), source };
         if options.precision == Precision::F32 {
             remove_quantization(&mut proto).map_err(|e| unusable(e.into()))?;
@@ -127,7 +128,8 @@ impl Session {
 
     fn prove(&self, probe: &[u8]) -> Result<(), ProbeError> {
         let probe = Probe::parse(probe)?;
-        let found = self.run(&Probe::input(self.input.size)).map_err(|e| ProbeError::Run(e.to_string()))?;
+        let found =
+            self.run(&in_channels(Probe::input(self.input.size), &self.input)).map_err(|e| ProbeError::Run(e.to_string()))?;
         probe.check(&found.logits, self.arithmetic())
     }
 

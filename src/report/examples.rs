@@ -1,7 +1,7 @@
 //! Drawn examples that the unit tests of the reports share.
 
 use crate::findings::{Call, Finding, FindingState, Logit, Probability};
-use crate::model::{FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, Operating, OutputSpec};
+use crate::model::{FileSpec, FindingSpec, Fit, InputSpec, IntendedUse, Manifest, Operating, OutputSpec, Point};
 use crate::radiograph::{Facts, Step};
 
 /// A manifest with these findings: id, Chinese name, operating point where trained. Slope 1, intercept 0.
@@ -14,7 +14,7 @@ pub fn manifest(findings: &[(&str, &str, Option<f32>)]) -> Manifest {
         title_zh: "示例".to_owned(),
         file: file("model.onnx"),
         probe: file("probe.bin"),
-        input: InputSpec { size: 224, detail: 128, mean: 0.5, std: 0.25 },
+        input: InputSpec { size: 224, detail: 128, mean: 0.5, std: 0.25, fit: Fit::Stretch, colour: None },
         output: OutputSpec { feature_channels: 1024, feature_side: 7 },
         intended_use: IntendedUse { minimum_age_years: 16 },
         quantization: None,
@@ -27,7 +27,7 @@ pub fn manifest(findings: &[(&str, &str, Option<f32>)]) -> Manifest {
                 en: (*id).replace('_', " "),
                 zh: (*zh).to_owned(),
                 trained: threshold.is_some(),
-                operating: threshold.map(|threshold| Operating { slope: 1.0, intercept: 0.0, threshold }),
+                operating: threshold.map(|threshold| Operating { slope: 1.0, intercept: 0.0, threshold, point: Point::Chosen }),
             })
             .collect(),
     }

@@ -5,11 +5,14 @@
 
 use crate::findings::{Call, Finding, FindingState, Logit, Probability};
 use crate::grad_cam::HeatMap;
-use crate::model::Manifest;
+use crate::model::{Fit, Manifest};
 use crate::radiograph::{Code, Facts, Refusal, Step};
 use crate::reading::Reading;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// Set in the side of a map that covers the middle square of its film alone.
+const CROPPED: u16 = 0x8000;
 
 /// One film on one model, read or refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,8 +154,9 @@ pub fn pack(maps: &[(usize, HeatMap)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (at, map) in maps {
         let (Ok(at), Ok(side)) = (u16::try_from(*at), u16::try_from(map.side())) else { continue };
+        let cropped = if map.fit() == Fit::CentreCrop { CROPPED } else { 0 };
         out.extend(at.to_le_bytes());
-        out.extend(side.to_le_bytes());
+        out.extend((side | cropped).to_le_bytes());
         out.extend(map.peak().to_le_bytes());
         out.extend(map.values().iter().flat_map(|v| v.to_le_bytes()));
     }
@@ -165,11 +169,13 @@ pub fn unpack(mut bytes: &[u8], finding: usize) -> Option<HeatMap> {
         let (at, rest) = bytes.split_first_chunk::<2>()?;
         let (side, rest) = rest.split_first_chunk::<2>()?;
         let (peak, rest) = rest.split_first_chunk::<4>()?;
-        let side = usize::from(u16::from_le_bytes(*side));
+        let side = u16::from_le_bytes(*side);
+        let fit = if side & CROPPED == 0 { Fit::Stretch } else { Fit::CentreCrop };
+        let side = usize::from(side & !CROPPED);
         let (cells, rest) = rest.split_at_checked(side.checked_mul(side)?.checked_mul(4)?)?;
         if usize::from(u16::from_le_bytes(*at)) == finding {
             let values = cells.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
-            return HeatMap::kept(side, values, f32::from_le_bytes(*peak));
+            return HeatMap::kept(side, values, f32::from_le_bytes(*peak)).map(|map| map.on(fit));
         }
         bytes = rest;
     }

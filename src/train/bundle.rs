@@ -10,6 +10,7 @@ use super::snapshot::Snapshot;
 use super::study::Study;
 use super::{card, onnx, probe};
 use crate::input::Plane;
+use crate::model::quantize::bars;
 use crate::model::{FileSpec, FindingSpec, IntendedUse, Manifest, OutputSpec, Quantization, sha256_hex};
 use prost::Message;
 use serde::Serialize;
@@ -19,8 +20,6 @@ use tract_onnx::pb::ModelProto;
 
 /// Youngest patient of the intended use, years: the public films of children are few.
 pub(super) const MINIMUM_AGE_YEARS: u32 = 16;
-/// Mean AUC on val that quantization may cost.
-const AUC_LOSS_MAX: f64 = 0.002;
 
 /// What an export found out.
 pub struct Exported {
@@ -76,9 +75,9 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
     let none = || TrainError::Run("no head has learnt its finding: train longer".into());
     let test_auc = mean_auc(study, &test, |f| heads[f].operating.is_some()).ok_or_else(none)?;
     let cost = val.figures(study, &heads, calibration_films).ok_or_else(none)?;
-    if cost.auc_f32 - cost.auc_int8 > AUC_LOSS_MAX {
-        let lost = cost.auc_f32 - cost.auc_int8;
-        return Err(TrainError::Run(format!("8-bit integers cost {lost:.4} of mean AUC on val, allowed are {AUC_LOSS_MAX}")));
+    let missed = bars::missed(&cost);
+    if !missed.is_empty() {
+        return Err(TrainError::Run(format!("8-bit integers cost too much on val: {}", missed.join("; "))));
     }
 
     let bytes = packed.encode_to_vec();

@@ -9,6 +9,8 @@
 //! views. One optimiser step, one average, one snapshot is then one operation on one tensor.
 
 use super::TrainError;
+pub use crate::model::densenet_file::EPSILON;
+
 use super::architecture::{Architecture, Role, Slot};
 use super::random::Random;
 use std::collections::HashMap;
@@ -16,9 +18,6 @@ use tch::{Device, Kind, Tensor};
 
 /// Momentum of the running statistics, torchvision's.
 const MOMENTUM: f64 = 0.1;
-/// Added to a variance, torchvision's.
-pub const EPSILON: f64 = 1e-5;
-
 /// How batch normalisation behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -63,11 +62,11 @@ impl DenseNet {
     pub fn random(architecture: Architecture, device: Device, seed: u64) -> Self {
         let (mut params, mut buffers) = (Vec::new(), Vec::new());
         for (i, slot) in architecture.slots().iter().enumerate() {
-            let n = [slot.len()];
+            let n = [slot.elements()];
             let start = match slot.role {
                 Role::Weight { deviation } => {
                     let mut random = Random::of(&[seed, i as u64]);
-                    Tensor::from_slice(&random.normal(slot.len() as usize, deviation as f32))
+                    Tensor::from_slice(&random.normal(slot.elements() as usize, deviation as f32))
                 }
                 Role::Scale | Role::Variance => Tensor::ones(n, (Kind::Float, Device::Cpu)),
                 Role::Shift | Role::Mean => Tensor::zeros(n, (Kind::Float, Device::Cpu)),
@@ -84,8 +83,8 @@ impl DenseNet {
         let (mut at_param, mut at_buffer) = (0, 0);
         for slot in architecture.slots() {
             let (flat, at) = if slot.learnt() { (&params, &mut at_param) } else { (&buffers, &mut at_buffer) };
-            let view = flat.narrow(0, *at, slot.len()).view(slot.shape.as_slice()).detach();
-            *at += slot.len();
+            let view = flat.narrow(0, *at, slot.elements()).view(slot.shape.as_slice()).detach();
+            *at += slot.elements();
             if slot.learnt() {
                 let view = view.set_requires_grad(true);
                 learnt.push(view.shallow_clone());
@@ -109,7 +108,7 @@ impl DenseNet {
 
     /// Length of the flat parameters and statistics of an architecture.
     pub fn lengths(architecture: &Architecture) -> (i64, i64) {
-        let sum = |learnt| architecture.slots().iter().filter(|s| s.learnt() == learnt).map(Slot::len).sum();
+        let sum = |learnt| architecture.slots().iter().filter(|s| s.learnt() == learnt).map(Slot::elements).sum();
         (sum(true), sum(false))
     }
 
@@ -130,7 +129,7 @@ impl DenseNet {
             .filter(|s| s.learnt())
             .map(|s| {
                 let decays = f64::from(u8::from(matches!(s.role, Role::Weight { .. })));
-                Tensor::full([s.len()], decays, (Kind::Float, self.params.device()))
+                Tensor::full([s.elements()], decays, (Kind::Float, self.params.device()))
             })
             .collect();
         Tensor::cat(&parts, 0)

@@ -4,6 +4,7 @@
 use super::data::{Part, Record};
 use super::study::{POSITIVES_MIN, Study};
 use crate::model::Operating;
+use crate::model::Point;
 use crate::stats::{Counts, Interval, auc, best_f1, delong, platt, wilson};
 
 /// AUC on the test part below which a head counts as not having learnt its finding.
@@ -84,7 +85,8 @@ fn doubt(positives: usize, positives_min: usize, auc: Option<Interval>) -> Optio
 /// Platt's calibration, and the threshold with the best F1 on the calibrated probability.
 pub fn operating(logits: &[f32], truths: &[bool]) -> Option<Operating> {
     let fitted = platt(logits, truths)?;
-    let mut operating = Operating { slope: fitted.slope as f32, intercept: fitted.intercept as f32, threshold: 0.5 };
+    let mut operating =
+        Operating { slope: fitted.slope as f32, intercept: fitted.intercept as f32, threshold: 0.5, point: Point::Chosen };
     operating.threshold = best_f1(&probabilities(logits, &operating), truths)?.threshold.clamp(1e-6, 1.0 - 1e-6);
     Some(operating)
 }

@@ -11,6 +11,7 @@ use super::origin::Origin;
 use super::random::Random;
 use crate::input::{Plane, enlarge, reduce};
 use crate::labels::Faults;
+use crate::model::Fit;
 use crate::radiograph::{Grey, Samples, linear_tone};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -73,7 +74,7 @@ impl Films {
                         if side.is_some() && (smaller == Smaller::LeaveOut || records.films[i].part != Part::Train) {
                             too_small += 1;
                         } else {
-                            planes[i] = Some((stored(&reduce(&film, detail)), side));
+                            planes[i] = Some((stored(&reduce(&film, detail, Fit::Stretch)), side));
                         }
                     }
                     Err(what) => {
@@ -263,7 +264,7 @@ mod tests {
         assert_eq!(with_small.plane_to_learn(0, 48, &mut random), with_small.plane_as_small(0, 32, 48));
         assert_eq!(with_small.plane_to_learn(2, 48, &mut random), with_small.plane(2, 48));
         let plane = loaded.plane(0, 48);
-        let exact = reduce(&decode(&bytes).unwrap(), 48);
+        let exact = reduce(&decode(&bytes).unwrap(), 48, Fit::Stretch);
         assert!(plane.values.iter().zip(&exact.values).all(|(a, b)| (a - b).abs() < 1e-5));
 
         records.films.extend([record(5, "packed/none.jpg"), record(6, "loose/none.jpg")]);

@@ -9,13 +9,10 @@ use super::TrainError;
 use super::architecture::Slot;
 use super::densenet::DenseNet;
 use super::snapshot::Snapshot;
-use super::torch_file;
-use std::collections::HashMap;
+use crate::limits::WEIGHTS_BYTES_MAX;
+use crate::model::weights::{self, Tensors, Weights};
 use std::path::Path;
 use tch::Tensor;
-
-/// Prefix of networks that were trained with DataParallel.
-const PARALLEL: &str = "module.";
 
 /// Gives `net` the trunk of the file at `path`; what a snapshot's card says of its past comes back.
 ///
@@ -23,8 +20,7 @@ const PARALLEL: &str = "module.";
 /// [`TrainError`] where the file cannot be read, or with every tensor that is missing or of another shape.
 pub fn start_from(net: &DenseNet, path: &Path) -> Result<Vec<String>, TrainError> {
     if path.extension().is_some_and(|e| e == "pth" || e == "safetensors") {
-        let tensors = torch_file::read(path)?;
-        take_trunk(net, tensors, path)?;
+        take_trunk(net, &read(path)?, path)?;
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         return Ok(vec![format!("trunk of {name}, a torchvision DenseNet trained elsewhere")]);
     }
@@ -45,8 +41,16 @@ pub fn start_from(net: &DenseNet, path: &Path) -> Result<Vec<String>, TrainError
     Ok(snapshot.progress.history.iter().cloned().chain([snapshot.progress.stage()]).collect())
 }
 
-fn take_trunk(net: &DenseNet, tensors: HashMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
-    let tensors: HashMap<String, Tensor> = tensors.into_iter().map(|(name, tensor)| (named(&name), tensor)).collect();
+fn read(path: &Path) -> Result<Tensors, TrainError> {
+    let size = std::fs::metadata(path).map_err(|e| TrainError::file(path, e))?.len();
+    if size > WEIGHTS_BYTES_MAX {
+        return Err(TrainError::content(path, format!("{size} bytes, allowed are {WEIGHTS_BYTES_MAX}")));
+    }
+    let bytes = std::fs::read(path).map_err(|e| TrainError::file(path, e))?;
+    weights::read(&bytes).map_err(|what| TrainError::content(path, what))
+}
+
+fn take_trunk(net: &DenseNet, tensors: &Tensors, path: &Path) -> Result<(), TrainError> {
     let mut faults = Vec::new();
     for slot in net.architecture.slots().iter().filter(|s| s.name.starts_with("features.")) {
         match fitting(slot, tensors.get(&slot.name)) {
@@ -63,11 +67,12 @@ fn take_trunk(net: &DenseNet, tensors: HashMap<String, Tensor>, path: &Path) -> 
 }
 
 /// The tensor for a slot; three colours are summed where the slot has one channel.
-fn fitting(slot: &Slot, found: Option<&Tensor>) -> Result<Tensor, String> {
-    let tensor = found.ok_or_else(|| format!("{} is missing", slot.name))?;
-    let size = tensor.size();
+fn fitting(slot: &Slot, found: Option<&Weights>) -> Result<Tensor, String> {
+    let weights = found.ok_or_else(|| format!("{} is missing", slot.name))?;
+    let size: Vec<i64> = weights.shape().iter().map(|n| *n as i64).collect();
+    let tensor = Tensor::from_slice(weights.values()).view(size.as_slice());
     if size == slot.shape {
-        return Ok(tensor.shallow_clone());
+        return Ok(tensor);
     }
     if let ([out, 3, h, w], [own, 1, rows, columns]) = (&size[..], &slot.shape[..])
         && [out, h, w] == [own, rows, columns]
@@ -77,42 +82,20 @@ fn fitting(slot: &Slot, found: Option<&Tensor>) -> Result<Tensor, String> {
     Err(format!("{} has shape {size:?}, needed is {:?}", slot.name, slot.shape))
 }
 
-/// torchvision's present name of a tensor: without DataParallel's prefix, `norm.1` of its first files as `norm1`.
-fn named(name: &str) -> String {
-    let name = name.strip_prefix(PARALLEL).unwrap_or(name);
-    if !name.contains("denselayer") {
-        return name.to_owned();
-    }
-    ["norm", "conv"].iter().fold(name.to_owned(), |name, part| {
-        [1, 2].iter().fold(name, |name, n| name.replace(&format!(".{part}.{n}."), &format!(".{part}{n}.")))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::architecture::Architecture;
     use super::super::densenet::{Mode, Precision};
     use super::*;
-    use tch::{Device, Kind};
-
-    #[test]
-    fn names_of_every_age_are_known() {
-        for (old, new) in [
-            ("module.features.conv0.weight", "features.conv0.weight"),
-            ("features.denseblock1.denselayer2.norm.1.weight", "features.denseblock1.denselayer2.norm1.weight"),
-            ("module.features.denseblock4.denselayer16.conv.2.weight", "features.denseblock4.denselayer16.conv2.weight"),
-            ("features.transition1.norm.running_var", "features.transition1.norm.running_var"),
-        ] {
-            assert_eq!(named(old), new);
-        }
-    }
+    use std::collections::HashMap;
+    use tch::Device;
 
     #[test]
     fn a_network_of_another_shape_is_refused_with_the_tensors() {
         let net = DenseNet::random(Architecture::tiny(2), Device::Cpu, 1);
-        let tensors =
-            HashMap::from([("features.conv0.weight".to_owned(), Tensor::zeros([8, 2, 7, 7], (Kind::Float, Device::Cpu)))]);
-        let error = take_trunk(&net, tensors, Path::new("x.pth")).unwrap_err().to_string();
+        let conv0 = Weights::new(vec![8, 2, 7, 7], vec![0.0; 8 * 2 * 49]).unwrap();
+        let tensors = Tensors::from([("features.conv0.weight".to_owned(), conv0)]);
+        let error = take_trunk(&net, &tensors, Path::new("x.pth")).unwrap_err().to_string();
         for what in
             ["features.conv0.weight has shape [8, 2, 7, 7], needed is [8, 1, 7, 7]", "features.norm0.weight is missing", "more"]
         {

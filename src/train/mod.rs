@@ -3,12 +3,13 @@
 //!
 //! The line, a file each: [`label_set`], [`origin`] and [`data`] (what is learnt from), [`films`] (pixels, by the same chain as
 //! inference), [`folds`] and [`stratify`] (the parts on disk), [`auxiliary`], [`soft`], [`provenance`] and [`targets`] (what each
-//! head shall say), [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`architecture`] and [`densenet`],
-//! [`init`] and [`torch_file`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, [`fit`] (the
+//! head shall say), [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`densenet`],
+//! [`init`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, [`fit`] (the
 //! loop), [`snapshot`], [`log`], [`page`]; [`ensemble`] of folds; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`probe`], [`card`]
 //! and [`bundle`]. [`smoke`] runs the line in seconds.
 
-pub mod architecture;
+pub use crate::model::architecture;
+
 pub mod augment;
 pub mod auxiliary;
 pub mod batches;
@@ -31,7 +32,6 @@ pub mod optimiser;
 pub mod order;
 pub mod origin;
 pub mod page;
-mod pickle;
 pub mod probe;
 pub mod provenance;
 pub mod random;
@@ -44,7 +44,6 @@ pub mod soft;
 pub mod stratify;
 pub mod study;
 pub mod targets;
-pub mod torch_file;
 
 /// Why a training run stops.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@
 use super::TrainError;
 use super::evaluate::{Head, Predictions, mean_auc};
 use super::study::Study;
-use crate::grad_cam::heat_map;
+use crate::grad_cam::{alike, heat_map};
 use crate::input::{Plane, normalise};
 use crate::model::quantize::{Calibration, quantize};
 use crate::model::{Network, Quantization};
@@ -100,10 +100,8 @@ impl Compared {
         for (a, b) in self.plain.logits.iter().zip(&self.rounded.logits) {
             for (operating, (a, b)) in heads.iter().map(|h| h.operating).zip(a.iter().zip(b)) {
                 if let Some(o) = operating {
-                    // The threshold on the probability as one on the logit: the slope is positive.
-                    let call = |logit: &f32| 1.0 / (1.0 + (-(o.slope * logit + o.intercept)).exp()) >= o.threshold;
                     calls += 1;
-                    same += usize::from(call(a) == call(b));
+                    same += usize::from(o.call(*a) == o.call(*b));
                 }
             }
         }
@@ -120,23 +118,6 @@ impl Compared {
             heat_maps_correlate_p5: alike.get(alike.len() / 20).copied().unwrap_or(0.0),
         })
     }
-}
-
-/// Pearson's correlation of two maps; `None` where both are empty, 0 where only one is, or one is flat.
-fn alike(a: &[f32], b: &[f32]) -> Option<f64> {
-    if a.iter().chain(b).all(|v| *v == 0.0) {
-        return None;
-    }
-    let mean = |m: &[f32]| m.iter().map(|v| f64::from(*v)).sum::<f64>() / m.len() as f64;
-    let (ma, mb) = (mean(a), mean(b));
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        let (a, b) = (f64::from(*a) - ma, f64::from(*b) - mb);
-        ab += a * b;
-        aa += a * a;
-        bb += b * b;
-    }
-    Some(if aa > 0.0 && bb > 0.0 { ab / (aa * bb).sqrt() } else { 0.0 })
 }
 
 fn prepared(study: &Study, film: usize, size: usize) -> Plane {
@@ -167,25 +148,4 @@ fn each<T: Send>(count: usize, work: impl Fn(usize) -> Result<T, TrainError> + S
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(i, _)| *i);
     done.into_iter().map(|(_, result)| result).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::alike;
-
-    #[test]
-    fn maps_are_as_alike_as_their_cells_correlate() {
-        for (a, b, want) in [
-            (vec![0.0, 0.0], vec![0.0, 0.0], None),
-            (vec![0.0, 1.0], vec![0.0, 0.0], Some(0.0)),
-            (vec![0.0, 0.5, 1.0], vec![0.0, 1.0, 2.0], Some(1.0)),
-            (vec![0.0, 1.0], vec![1.0, 0.0], Some(-1.0)),
-            // numpy.corrcoef([1, 2, 4, 3], [1, 3, 2, 4]) is 0.4.
-            (vec![1.0, 2.0, 4.0, 3.0], vec![1.0, 3.0, 2.0, 4.0], Some(0.4)),
-        ] {
-            let found = alike(&a, &b);
-            assert_eq!(found.is_some(), want.is_some());
-            assert!((found.unwrap_or(0.0) - want.unwrap_or(0.0)).abs() < 1e-12, "{found:?}, want {want:?}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use super::provenance::{self, SourceWeights};
 use super::soft::Soft;
 use super::targets::{Evidence, Targets};
 use crate::labels::{FaultList, Faults, UncertainPolicies};
-use crate::model::InputSpec;
+use crate::model::{Fit, InputSpec};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -271,7 +271,7 @@ impl Study {
 
     /// How a film becomes the input of a network of side `size`.
     pub fn input(&self, size: usize) -> InputSpec {
-        InputSpec { size, detail: self.films.detail, mean: MEAN, std: STD }
+        InputSpec { size, detail: self.films.detail, mean: MEAN, std: STD, fit: Fit::Stretch, colour: None }
     }
 
     /// Factor on the loss of a finding's positives. Of [`Imbalance::Weighted`], enough that a rare finding is learnt, not so

@@ -1,7 +1,9 @@
 //! `chexbox bench`: every field is there, what cannot be measured is refused with what can, and the stages make up the whole.
 
 use super::run::{Scratch, run, stderr, stdout};
+use chexbox::model::{Bundle, InputSpec};
 use chexbox::radiograph::drawn::DrawnFilm;
+use chexbox::{input, reading};
 use serde_json::Value;
 
 fn measured(arguments: &[&str]) -> Value {
@@ -26,6 +28,22 @@ fn a_bench_of_the_network_says_what_it_measured() {
         assert!(found["kernel"].as_str().is_some_and(|kernel| kernel.contains(precision)), "{found}");
         assert_eq!(found["logits"].as_array().map(Vec::len), Some(25));
     }
+}
+
+#[test]
+fn the_input_that_is_saved_for_other_engines_is_what_the_network_saw() {
+    let scratch = Scratch::new("bench-input");
+    let (film, saved) = (scratch.join("film.png"), scratch.join("input.f32"));
+    let png = DrawnFilm { width: 300, height: 260, seed: 3 }.png();
+    std::fs::write(&film, &png).unwrap();
+    let paths = ["--film", film.to_str().unwrap(), "--save-input", saved.to_str().unwrap()];
+    measured(&[&["--size", "160", "--runs", "1"][..], &paths].concat());
+    let bundle = Bundle::embedded("findings25").unwrap().unwrap();
+    let spec = InputSpec { size: 160, ..bundle.manifest().input };
+    let want = input::prepare(&reading::admit(&png).unwrap().grey, &spec).values;
+    let found: Vec<f32> =
+        std::fs::read(&saved).unwrap().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    assert_eq!(found, want);
 }
 
 #[test]

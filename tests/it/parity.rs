@@ -26,7 +26,7 @@ fn ours(film: &Path, session: &Session) -> (Vec<f32>, Vec<f32>) {
     let bytes = std::fs::read(film).unwrap();
     let film = reading::admit(&bytes).unwrap_or_else(|e| panic!("{}: {e}", film.display()));
     let spec = &session.manifest().input;
-    let plane = input::enlarge(&input::reduce(&film.grey, spec.detail), spec.size);
+    let plane = input::enlarge(&input::reduce(&film.grey, spec.detail, spec.fit), spec.size);
     let logits = session.run(&input::normalise(plane.clone(), spec)).unwrap().logits;
     (plane.values, logits)
 }

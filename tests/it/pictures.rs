@@ -7,7 +7,7 @@
 use chexbox::findings::{Call, Finding, FindingState, Logit, Probability};
 use chexbox::grad_cam::{HeatMap, heat_map};
 use chexbox::lang::Lang;
-use chexbox::model::{FileSpec, FindingSpec, InputSpec, IntendedUse, Manifest, Operating, OutputSpec};
+use chexbox::model::{FileSpec, FindingSpec, Fit, InputSpec, IntendedUse, Manifest, Operating, OutputSpec, Point};
 use chexbox::radiograph::{Facts, Grey, Samples, linear_tone};
 use chexbox::report::{Display, ReadView, Tile, overlay, sheet, shown};
 use image::RgbImage;
@@ -113,7 +113,7 @@ fn manifest() -> Manifest {
         en: en.into(),
         zh: zh.into(),
         trained: numbers.is_some(),
-        operating: numbers.map(|(_, threshold)| Operating { slope: 1.0, intercept: 0.0, threshold }),
+        operating: numbers.map(|(_, threshold)| Operating { slope: 1.0, intercept: 0.0, threshold, point: Point::Chosen }),
     };
     Manifest {
         name: "drawn".to_owned(),
@@ -122,7 +122,7 @@ fn manifest() -> Manifest {
         title_zh: "drawn".to_owned(),
         file: file("model.onnx"),
         probe: file("probe.bin"),
-        input: InputSpec { size: 224, detail: 128, mean: 0.5, std: 0.25 },
+        input: InputSpec { size: 224, detail: 128, mean: 0.5, std: 0.25, fit: Fit::Stretch, colour: None },
         output: OutputSpec { feature_channels: 1, feature_side: 7 },
         intended_use: IntendedUse { minimum_age_years: 16 },
         quantization: None,

@@ -46,6 +46,10 @@ pub(super) fn report(args: &BenchArgs) -> Result<String, Failure> {
     let manifest = session.manifest();
     let prepared = input::prepare(&admitted.grey, session.input());
     drop(admitted);
+    if let Some(path) = &args.save_input {
+        let bytes: Vec<u8> = prepared.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        std::fs::write(path, bytes).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
 
     let run = || session.run(&prepared);
     let (logits, times) = pool.install(|| {

@@ -136,7 +136,8 @@ fn assess(logits: &[f32], features: &[f32], session: &Session) -> Result<Assesse
     let manifest = session.manifest();
     let found = findings::assess(logits, manifest, &Thresholds::none())?;
     let trained = found.iter().enumerate().filter(|(_, finding)| finding.is_trained());
-    let map = |at: usize| grad_cam::heat_map(features, session.feature_side(), session.head_weights(at));
+    let fit = session.input().fit;
+    let map = |at: usize| grad_cam::heat_map(features, session.feature_side(), session.head_weights(at)).map(|map| map.on(fit));
     let maps = trained.map(|(at, _)| Ok((at, map(at)?))).collect::<Result<Vec<_>, grad_cam::HeatMapError>>()?;
     Ok((found, maps))
 }

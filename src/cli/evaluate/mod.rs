@@ -4,7 +4,7 @@ mod archive;
 mod films;
 mod study;
 
-use super::output::print;
+use super::answer::{AnswerArgs, Forms};
 use super::{Exit, Failure, WrongCommandLine, files, load, say};
 use chexbox::evaluation::{
     BoxFigures, Evaluation, Head, ModelName, Named, Readings, ThresholdFile, box_figures, evaluate, match_films,
@@ -31,8 +31,11 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox evaluate --labels labels.csv --images films/ --boxes nih_boxes --boxes rsna_boxes=Pneumonia --model findings10
 
 The label file has a column file, image or Path, and 1, 0, -1 (uncertain) or blank for each finding, in columns named
-var_N, by the public names of the label set, or by the findings' ids; patient, age, sex and view where they are known.
+var_N, by the public names of the label set, or by the findings' ids, or the NIH's list in Finding Labels; patient, age, sex and view where they are known.
 标签文件须有 file、image 或 Path 列，以及各征象列（1、0、-1 不确定、空白未知）。";
+
+/// Stands for an operating point that nobody has chosen, so that films can be evaluated for choosing one.
+const UNCHOSEN: f32 = 0.5;
 
 /// Options of `evaluate`.
 #[derive(clap::Args)]
@@ -81,18 +84,8 @@ pub struct EvaluateArgs {
     /// Bundle whose manifest --choose rewrites with the operating points / 将阈值写入模型清单
     #[arg(long, value_name = "DIR", requires = "choose")]
     into: Option<PathBuf>,
-    /// Print the evaluation as JSON / 输出 JSON
-    #[arg(long, conflicts_with = "csv")]
-    json: bool,
-    /// Print CSV, one row a finding and group / 输出 CSV
-    #[arg(long)]
-    csv: bool,
-    /// Write one offline page with plots / 输出网页
-    #[arg(long, value_name = "PAGE")]
-    html: Option<PathBuf>,
-    /// Language of texts: en or zh / 语言
-    #[arg(long, value_parser = super::read::parse_lang)]
-    lang: Option<Lang>,
+    #[command(flatten)]
+    answer: AnswerArgs,
     /// Films read at once; all cores unless given / 线程数
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -103,7 +96,7 @@ pub struct EvaluateArgs {
 /// # Errors
 /// A sentence; for label files with faults all of them with their rows.
 pub fn run(args: &EvaluateArgs) -> Result<Exit, Failure> {
-    let lang = args.lang.unwrap_or_else(super::read::locale);
+    let lang = args.answer.lang();
     if args.choose.is_some() && args.out.is_none() && args.into.is_none() {
         return Err(WrongCommandLine("--choose needs --out FILE or --into DIR: where the operating points go".to_owned()).into());
     }
@@ -119,7 +112,13 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Failure> {
         return Err(nothing_evaluated(&evaluation).into());
     }
     evaluation.boxes = boxes(&readings.heads, &study, &maps);
-    write(args, &evaluation, lang)?;
+    let forms = Forms {
+        study: &evaluation,
+        csv: report::evaluation::csv,
+        table: report::evaluation::table,
+        page: report::evaluation::page,
+    };
+    args.answer.give(&forms)?;
     if let Some(rule) = args.choose {
         let bundle = bundle.ok_or("operating points are bound to a model: name the bundle of these readings with --model")?;
         let chosen = ThresholdFile::choose(rule, &readings, &study.labels, &study.set, &matched, &study.name);
@@ -231,8 +230,18 @@ fn one_bundle(model: &str) -> Result<Bundle, Failure> {
 
 fn thresholds(args: &EvaluateArgs, manifest: &Manifest) -> Result<Thresholds, Failure> {
     let own = Thresholds::parse(&args.threshold, &[manifest]).map_err(|e| WrongCommandLine(e.to_string()))?;
-    let Some(path) = &args.thresholds else { return Ok(own) };
-    Ok(own.or(load::thresholds(path, &[manifest])?.points()))
+    let own = match &args.thresholds {
+        Some(path) => own.or(load::thresholds(path, &[manifest])?.points()),
+        None => own,
+    };
+    let open: Vec<String> = own.open(manifest).into_iter().map(str::to_owned).collect();
+    if !open.is_empty() {
+        say(&format!(
+            "nobody has chosen an operating point for {}: figures at an operating point are at {UNCHOSEN} there until --choose",
+            open.join(", ")
+        ));
+    }
+    Ok(own.or(open.into_iter().map(|id| (id, UNCHOSEN))))
 }
 
 fn boxes(heads: &[Head], study: &Study, maps: &[MapOfFinding]) -> Vec<Named<BoxFigures>> {
@@ -242,22 +251,6 @@ fn boxes(heads: &[Head], study: &Study, maps: &[MapOfFinding]) -> Vec<Named<BoxF
         Some(Named { id: head.id.clone(), en: head.en.clone(), zh: head.zh.clone(), columns, of: box_figures(&of)? })
     };
     heads.iter().enumerate().filter_map(named).collect()
-}
-
-fn write(args: &EvaluateArgs, evaluation: &Evaluation, lang: Lang) -> Result<(), Failure> {
-    if let Some(path) = &args.html {
-        files::write_whole(path, report::evaluation::page(evaluation, lang).as_bytes())?;
-    }
-    let text = match (args.json, args.csv) {
-        (true, _) => (serde_json::to_string_pretty(evaluation)? + "\n").into_bytes(),
-        (_, true) => report::evaluation::csv(evaluation)?,
-        _ => report::evaluation::table(evaluation, lang).into_bytes(),
-    };
-    print(&text)?;
-    if let Some(path) = &args.html {
-        say(&format!("{} {}", lang.pick("page:", "网页："), path.display()));
-    }
-    Ok(())
 }
 
 /// Writes the chosen operating points where they were asked for.

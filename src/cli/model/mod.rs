@@ -1,7 +1,9 @@
 //! `chexbox model ...`: look into models, check them, write them for other programs, quantize them.
 
 mod checks;
+mod compared;
 mod export;
+mod import;
 mod quantize;
 mod show;
 mod verify;
@@ -21,6 +23,8 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox model verify findings25                        is it what it was when it was made? / 检查模型是否完好
   chexbox model verify my-bundle/                        the same of a folder with a manifest.toml
   chexbox model export findings25 m.onnx --size 320      for ONNX Runtime, OpenVINO, Netron / 导出
+  chexbox model import --weights w.pth --from torchvision --labels set.toml --out my-bundle/
+                                                         weights of another project / 导入其他项目的权重
   chexbox model quantize --model f32.onnx --calibration films/ --out int8.onnx
                                                          a quarter of the size, several times faster / 量化";
 
@@ -40,6 +44,8 @@ enum ModelVerb {
     Verify(verify::VerifyArgs),
     /// Write a model as an ONNX file for other programs, in f32 or int8, for any input size / 导出 ONNX
     Export(export::ExportArgs),
+    /// Turn a DenseNet that another project trained into a bundle / 导入其他项目的权重
+    Import(import::ImportArgs),
     /// Turn a DenseNet in f32 into 8-bit integers, calibrated on films of yours / 量化
     Quantize(quantize::QuantizeArgs),
 }
@@ -53,6 +59,7 @@ pub fn run(args: &ModelArgs) -> Result<Exit, Failure> {
         ModelVerb::Show(args) => show::run(args),
         ModelVerb::Verify(args) => verify::run(args),
         ModelVerb::Export(args) => export::run(args),
+        ModelVerb::Import(args) => import::run(args),
         ModelVerb::Quantize(args) => quantize::run(args),
     }
 }

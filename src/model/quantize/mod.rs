@@ -2,12 +2,14 @@
 //!
 //! The steps, a file each: [`recognise`] the network ([`graph`] looks around in it), [`chain`]; run it over the films and
 //! count what flows into each convolution ([`observe`], [`plan`], [`statistics`]); [`balance`] values against weights;
-//! round the [`weights`]; [`write`] the QDQ file. [`summary`] says what a file holds, [`resize`] makes one for other images. Everything that is quantized comes out of a ReLU, hence
+//! round the [`weights`]; [`write`] the QDQ file. [`summary`] says what a file holds, [`resize`] makes one for other images, [`bars`] how much
+//! the rounding may cost. Everything that is quantized comes out of a ReLU, hence
 //! unsigned integers with zero point 0. The stem and the head stay f32: together they are 4 % of the multiply-adds.
 //!
 //! The same films give the same bytes, in whatever order and on however many threads they are counted.
 
 mod balance;
+pub mod bars;
 mod chain;
 mod graph;
 mod observe;

@@ -5,6 +5,7 @@
 //! brightness, contrast, gamma or window, and exchanging black and white only turns their sign.
 
 use crate::input::{Plane, reduce};
+use crate::model::Fit;
 use crate::radiograph::Grey;
 
 /// Side of the plane on which borders are found, pixels.
@@ -33,7 +34,7 @@ pub struct View(pub(super) Vec<f32>);
 impl View {
     /// The view of a film; `None` when the film shows nothing.
     pub fn of(film: &Grey) -> Option<Self> {
-        Self::of_coarse(&reduce(film, COARSE))
+        Self::of_coarse(&reduce(film, COARSE, Fit::Stretch))
     }
 
     /// The view of a film that was reduced to 96 x 96; `None` when it shows nothing.

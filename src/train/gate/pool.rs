@@ -6,6 +6,7 @@
 use super::GateTrainError;
 use crate::input::{Plane, reduce};
 use crate::limits;
+use crate::model::Fit;
 use crate::radiograph::gate::COARSE;
 use crate::radiograph::{Grey, Samples, linear_tone};
 use std::collections::HashMap;
@@ -80,5 +81,5 @@ fn decode(jpeg: &[u8]) -> Result<Plane, String> {
     let picture = image::load_from_memory_with_format(jpeg, image::ImageFormat::Jpeg).map_err(|e| e.to_string())?.into_luma8();
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let film = Grey::new(width, height, Samples::U8(picture.into_raw()), linear_tone(256)).ok_or("the picture is empty")?;
-    Ok(reduce(&film, COARSE))
+    Ok(reduce(&film, COARSE, Fit::Stretch))
 }

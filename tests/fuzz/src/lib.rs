@@ -1,4 +1,5 @@
-//! The property that every reading keeps, the corpus that is replayed over it, and how the corpus is drawn.
+//! The properties that every reading of a film, or of a file beside films, keeps; the corpora that are replayed over them, and
+//! how that of films is drawn.
 
 pub mod config;
 pub mod corpus;
@@ -8,12 +9,13 @@ pub mod mutation;
 pub mod property;
 pub mod request_head;
 pub mod small;
+pub mod texts;
 pub mod token;
 
 #[cfg(test)]
 mod tests {
     use super::small::TARGETS;
-    use super::{corpus, property};
+    use super::{corpus, mutation, property};
 
     #[test]
     fn every_file_of_every_small_corpus_keeps_its_property_and_is_as_it_is_drawn() {
@@ -34,6 +36,18 @@ mod tests {
         assert!(files.len() >= 20, "only {} corpus files", files.len());
         for (_, bytes) in files {
             property::radiograph_never_lies(&bytes);
+        }
+    }
+
+    #[test]
+    fn mutations_of_every_small_corpus_keep_its_property() {
+        let mut dice = mutation::Dice::new(1);
+        for target in TARGETS {
+            let files = target.corpus().unwrap();
+            for i in 0..2_000 {
+                let other = &files[dice.below(files.len())].1;
+                (target.property)(&mutation::mutated(&files[i % files.len()].1, other, &mut dice));
+            }
         }
     }
 

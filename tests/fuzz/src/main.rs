@@ -1,6 +1,6 @@
 //! `cargo run -- --seconds 120 [--seed N] [--only NAME]` mutates the corpus, or the files whose names
 //! hold NAME, and checks the property on each mutation;
-//! `cargo run -- --target token --executions 10000000 [--seed N]` does so for a target of small inputs;
+//! `cargo run -- --target token --executions 10000000 [--seed N]` does so for a target of small inputs (small.rs names them);
 //! `cargo run -- --draw` draws the corpus anew; `cargo run -- FILE` checks one file.
 //! The input that is being checked lies in `last_input` meanwhile, so that even an abort leaves it.
 
@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Some("--target") => {
             let name = option("--target").map_or("", String::as_str);
-            let target = Target::named(name).ok_or_else(|| format!("no target is called {name}"))?;
+            let target = Target::named(name)
+                .ok_or_else(|| format!("no target {name:?}, there are {}", TARGETS.map(|t| t.name).join(", ")))?;
             target.fuzz(number("--executions").unwrap_or(100_000), number("--seed").unwrap_or(1))
         }
         Some(path) if !path.starts_with("--") => {

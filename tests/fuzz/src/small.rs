@@ -1,6 +1,7 @@
 //! Targets whose inputs are small texts: each has a corpus in `corpora/NAME`, a property, and a drawing.
 
 use crate::mutation::{Dice, mutated};
+use crate::texts;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
@@ -17,7 +18,24 @@ pub struct Target {
 }
 
 /// Every small target.
-pub const TARGETS: [Target; 3] = [crate::config::TARGET, crate::request_head::TARGET, crate::token::TARGET];
+pub const TARGETS: [Target; 7] = [
+    crate::config::TARGET,
+    crate::request_head::TARGET,
+    crate::token::TARGET,
+    text::<0>(),
+    text::<1>(),
+    text::<2>(),
+    text::<3>(),
+];
+
+/// A file beside films as a target: its corpus is committed and not drawn.
+const fn text<const AT: usize>() -> Target {
+    Target { name: texts::TARGETS[AT].name, property: text_property::<AT>, draw: Vec::new }
+}
+
+fn text_property<const AT: usize>(bytes: &[u8]) -> &'static str {
+    if (texts::TARGETS[AT].check)(bytes) { "accepted" } else { "refused" }
+}
 
 impl Target {
     /// The target of this name.

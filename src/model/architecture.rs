@@ -106,12 +106,12 @@ pub struct Slot {
 
 impl Slot {
     /// Number of elements.
-    pub(super) fn len(&self) -> i64 {
+    pub fn elements(&self) -> i64 {
         self.shape.iter().product()
     }
 
     /// Whether the optimiser moves it.
-    pub(super) fn learnt(&self) -> bool {
+    pub fn learnt(&self) -> bool {
         !matches!(self.role, Role::Mean | Role::Variance)
     }
 }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn densenet121_has_the_published_number_of_parameters() {
         // torchvision's densenet121 has 7,978,856 with three input channels and 1,000 classes.
-        let learnt: i64 = Architecture::densenet121(1000).slots().iter().filter(|s| s.learnt()).map(Slot::len).sum();
+        let learnt: i64 = Architecture::densenet121(1000).slots().iter().filter(|s| s.learnt()).map(Slot::elements).sum();
         assert_eq!(learnt + 2 * 64 * 49, 7_978_856);
         assert_eq!(Architecture::densenet121(25).feature_channels(), 1024);
     }
