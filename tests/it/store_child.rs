@@ -60,11 +60,9 @@ fn forever(dir: &Path, from: u64) {
     for n in from.. {
         store.record(&with_forward(n), &someone(NOW)).unwrap();
         say(&format!("ack {n}"));
-        if n % 3 == 0 {
-            if let Some(taken) = store.outbox_take(NOW, 1_000).unwrap() {
-                say(&format!("sent {}", taken.reading));
-                store.outbox_done(&taken, &someone(NOW)).unwrap();
-            }
+        if let Some(taken) = n.is_multiple_of(3).then(|| store.outbox_take(NOW, 1_000).unwrap()).flatten() {
+            say(&format!("sent {}", taken.reading));
+            store.outbox_done(&taken, &someone(NOW)).unwrap();
         }
         if n % 7 == 0 && n > 0 {
             say(&format!("deleting {}", n - 1));

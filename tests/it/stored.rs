@@ -27,7 +27,7 @@ pub fn reading(n: u64) -> NewReading {
     let probability = (n % 100) as f32 / 100.0;
     let record = if read {
         serde_json::json!({"number": n, "findings": [
-            {"id": "pneumothorax", "probability": probability, "positive": n % 2 == 0},
+            {"id": "pneumothorax", "probability": probability, "positive": n.is_multiple_of(2)},
             {"id": "scoliosis", "probability": null, "positive": null},
         ]})
     } else {
@@ -41,7 +41,7 @@ pub fn reading(n: u64) -> NewReading {
         model: ModelRef { name: "findings25".to_owned(), version: "1.0.0".to_owned(), sha256: Digest::of(b"weights") },
         status,
         record_json: record.to_string(),
-        positives: if read && n % 2 == 0 { vec!["pneumothorax".to_owned()] } else { Vec::new() },
+        positives: if read && n.is_multiple_of(2) { vec!["pneumothorax".to_owned()] } else { Vec::new() },
         findings: if read { findings } else { Vec::new() },
         maps: vec![u8::try_from(n % 251).unwrap(); 700],
         identity: None,
