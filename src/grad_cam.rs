@@ -81,6 +81,13 @@ pub fn heat_map(features: &[f32], side: usize, weights: &[f32]) -> Result<HeatMa
 }
 
 impl HeatMap {
+    /// A map as it was kept; none where it is not a square of heats in [0, 1] and a finite peak.
+    pub fn kept(side: usize, values: Vec<f32>, peak: f32) -> Option<Self> {
+        let whole = side > 0 && side.checked_mul(side) == Some(values.len());
+        let heats = values.iter().all(|v| (0.0..=1.0).contains(v)) && peak.is_finite();
+        (whole && heats).then_some(Self { side, values, peak })
+    }
+
     /// Rows and columns.
     pub fn side(&self) -> usize {
         self.side

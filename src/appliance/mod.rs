@@ -1,1 +1,5 @@
 //! The machine the appliance runs on: its configuration, its identity, and how it speaks to systemd.
+
+pub mod config;
+pub mod machine;
+pub mod notify;

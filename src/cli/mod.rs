@@ -1,6 +1,7 @@
 //! The verbs of the command line, one file each. Files, folders, the terminal and the clock are
 //! touched here; what a film says is decided in the library.
 
+mod audit;
 mod bench;
 mod compare;
 mod deidentify;
@@ -15,8 +16,13 @@ mod models;
 mod objects;
 mod output;
 mod pictures;
+mod pixels;
+mod probe;
 mod read;
+mod serve;
 mod test_film;
+mod tls;
+mod token;
 #[cfg(feature = "train")]
 mod train;
 mod version;
@@ -52,6 +58,9 @@ Exit codes / 退出码:
   2  the command line is wrong / 命令行有误
   3  the run could not be completed: a model or an output failed / 未能完成运行";
 
+/// Where the daemon keeps its state unless told otherwise.
+const STATE: &str = "/var/lib/chexbox";
+
 /// `chexbox VERB ...`
 #[derive(Parser)]
 #[command(name = "chexbox", about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
@@ -83,14 +92,26 @@ pub enum Verb {
     Compare(compare::CompareArgs),
     /// Merge label files / 合并标签文件
     Labels(labels::LabelsArgs),
+    /// Serve readings over HTTP, with a page for people / 启动服务
+    Serve(Box<serve::ServeArgs>),
+    /// Check a running service with the built-in test film / 检查运行中的服务
+    Probe(probe::ProbeArgs),
     /// List the models in this binary, their findings and operating points / 列出模型
     Models(models::ModelsArgs),
     /// Time the network, or a whole reading, on this machine / 计时
     Bench(bench::BenchArgs),
     /// Show, verify, export or quantize a model / 查看、检查、导出、量化模型
     Model(model::ModelArgs),
+    /// Keys and access tokens of the service / 密钥与访问令牌
+    Token(token::TokenArgs),
+    /// What happened on this machine, and whether the record of it is whole / 审计记录
+    Audit(audit::AuditArgs),
+    /// Write the samples that a DICOM file stores, and their attributes / 输出 DICOM 原始像素
+    Pixels(pixels::PixelsArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
+    /// Make a certificate for the service on a local network / 生成证书
+    Tls(tls::TlsArgs),
     /// Train models from label and image folders with libtorch / 训练模型
     #[cfg(feature = "train")]
     Train(Box<train::TrainArgs>),
@@ -168,10 +189,16 @@ impl Verb {
             Self::Evaluate(args) => evaluate::run(&args),
             Self::Compare(args) => compare::run(&args),
             Self::Labels(args) => labels::run(&args),
+            Self::Serve(args) => serve::run(&args),
+            Self::Probe(args) => probe::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::Model(args) => model::run(&args),
+            Self::Token(args) => token::run(&args),
+            Self::Audit(args) => audit::run(&args),
+            Self::Pixels(args) => pixels::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
+            Self::Tls(args) => tls::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(&args).map(|()| Exit::Done).map_err(Into::into),
             #[cfg(feature = "train")]

@@ -15,7 +15,7 @@ use chexbox::findings::Thresholds;
 use chexbox::lang::Lang;
 use chexbox::limits::{DECODING_BYTES_MAX, FILE_BYTES};
 use chexbox::model::kernels::Pool;
-use chexbox::model::{Manifest, Session};
+use chexbox::model::{Bundle, Manifest, Session};
 use chexbox::radiograph::drawn::DrawnFilm;
 use chexbox::radiograph::{self, Code, Radiograph, Refusal};
 use chexbox::reading::{self, HeatMaps, Reader};
@@ -28,6 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
+/// The model that films are read with unless another is asked for.
+pub(super) const DEFAULT_MODEL: &str = "findings25";
+
 /// The built-in film, as records name it.
 const DRAWN: &str = "drawn-test-film";
 
@@ -38,7 +41,7 @@ pub struct ReadArgs {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// findings25, findings10, all, or a folder with a bundle of your own / 模型
-    #[arg(long, default_value = "findings25")]
+    #[arg(long, default_value = DEFAULT_MODEL)]
     model: String,
     /// Operating point of a finding instead of the model's, for example pneumothorax=0.3; repeatable / 阈值
     #[arg(long, value_name = "FINDING=VALUE")]
@@ -170,7 +173,20 @@ pub(super) fn readers(
     threads: usize,
     pool: &Arc<Pool>,
 ) -> Result<Vec<Reader>, Failure> {
-    let bundles = load::bundles(model)?;
+    readers_of(load::bundles(model)?, thresholds, files, threads, pool)
+}
+
+/// Readers of these bundles with the operating points that were set.
+///
+/// # Errors
+/// A sentence that names the model, the operating point or the file.
+pub(super) fn readers_of(
+    bundles: Vec<Bundle>,
+    thresholds: &[String],
+    files: &[PathBuf],
+    threads: usize,
+    pool: &Arc<Pool>,
+) -> Result<Vec<Reader>, Failure> {
     let manifests: Vec<&Manifest> = bundles.iter().map(|b| b.manifest()).collect();
     let thresholds = Thresholds::parse(thresholds, &manifests).map_err(|e| WrongCommandLine(e.to_string()))?;
     let files: Vec<_> = files.iter().map(|f| load::thresholds(f, &manifests)).collect::<Result<_, _>>()?;

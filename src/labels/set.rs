@@ -3,6 +3,7 @@
 use crate::limits::FINDINGS_MAX;
 use crate::model::Manifest;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// The label sets of the default models.
 const SHIPPED: [&str; 2] = [include_str!("../../configs/labels_25.toml"), include_str!("../../configs/labels_10.toml")];
@@ -23,6 +24,10 @@ pub struct LabelSet {
     /// What these films and labels cannot show: a sentence each, for the model card.
     #[serde(default)]
     pub limits: Vec<String>,
+    /// Labels that are learnt only from films whose path begins so, by finding or column: where the films with a label were
+    /// collected apart from the others, how a film was stored would tell it, and a network would learn that instead.
+    #[serde(default)]
+    pub learn_below: BTreeMap<String, Vec<String>>,
     /// Findings.
     #[serde(rename = "finding")]
     pub findings: Vec<Label>,
@@ -66,6 +71,13 @@ pub enum LabelSetError {
     },
 }
 
+impl Label {
+    /// Everything that this finding is called: id, variable and columns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [self.id.as_str(), self.variable.as_str()].into_iter().chain(self.columns.iter().map(String::as_str))
+    }
+}
+
 impl LabelSet {
     /// Reads and checks a label set.
     ///
@@ -82,6 +94,12 @@ impl LabelSet {
             }
         }
         Ok(set)
+    }
+
+    /// Whether a label may be learnt from the film at `file`; `names` are the finding's id, variable and columns, or a column.
+    pub fn learns<'a>(&self, mut names: impl Iterator<Item = &'a str>, file: &str) -> bool {
+        let below = names.find_map(|name| self.learn_below.get(name));
+        below.is_none_or(|below| below.iter().any(|start| file.starts_with(start.as_str())))
     }
 
     /// The label set of a model: the shipped one where its findings are the model's, else the model's own names.
@@ -101,6 +119,7 @@ impl LabelSet {
                 title_zh: manifest.title_zh.clone(),
                 source: None,
                 limits: Vec::new(),
+                learn_below: BTreeMap::new(),
                 findings: manifest.findings.iter().map(label).collect(),
             }
         })
@@ -118,6 +137,17 @@ mod tests {
         }
         let twice = SHIPPED[1].replace("id = \"fracture\"", "id = \"pneumonia\"");
         assert!(LabelSet::parse(&twice).unwrap_err().to_string().contains("pneumonia"));
+    }
+
+    #[test]
+    fn a_label_of_films_collected_apart_is_learnt_from_those_alone() {
+        let text = SHIPPED[1].replacen("[learn_below]", "[learn_below]\nEdema = [\"256/\", \"x/\"]", 1);
+        let set = LabelSet::parse(&text).unwrap();
+        let edema = set.findings.iter().find(|l| l.id == "pulmonary_edema").unwrap();
+        for (file, learnt) in [("256/a.jpg", true), ("x/b.jpg", true), ("128/a.jpg", false), ("a256/", false)] {
+            assert_eq!(set.learns(edema.names(), file), learnt, "{file}");
+        }
+        assert!(set.learns(["Nodule"].into_iter(), "128/a.jpg"));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     decoded.film(facts, steps)
 }
 
-fn has_image(structure: &Structure<'_>, header: &Header<'_>) -> Result<(), Refusal> {
+pub(super) fn has_image(structure: &Structure<'_>, header: &Header<'_>) -> Result<(), Refusal> {
     match &structure.pixels {
         Some(PixelData::Native { .. } | PixelData::Encapsulated { .. }) => Ok(()),
         Some(PixelData::Float) => Err(Refusal::new(
@@ -63,7 +63,7 @@ fn has_image(structure: &Structure<'_>, header: &Header<'_>) -> Result<(), Refus
     }
 }
 
-fn one_frame(header: &Header<'_>) -> Result<(), Refusal> {
+pub(super) fn one_frame(header: &Header<'_>) -> Result<(), Refusal> {
     match header.integer(tags::NUMBER_OF_FRAMES)? {
         None | Some(1) => Ok(()),
         Some(frames) => {

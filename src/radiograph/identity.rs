@@ -2,7 +2,8 @@
 //!
 //! [`PatientIdentity`] shows nothing of itself through `Debug` or `Display`, so that no log, error or
 //! record can carry it by accident; whoever needs a part asks for it by name. Reading a film never
-//! needs it: `decode` does not return one. It is needed where a film is filed: a [`Lineage`] is what objects
+//! needs it: `decode` does not return one. The store keeps it in columns of their own, apart from the
+//! record. It is needed where a film is filed: a [`Lineage`] is what objects
 //! made of the film repeat of it, and a [`PatientIdentity::pseudonym`] is all that a site keeps that must not know
 //! its patients. The age, which reading does need, leaves in whole years.
 
@@ -33,6 +34,11 @@ pub struct PatientIdentity {
 }
 
 impl PatientIdentity {
+    /// An identity that was kept apart from its film, by its parts.
+    pub fn kept(name: Option<String>, id: Option<String>, birth_date: Option<String>, accession: Option<String>) -> Self {
+        Self { name, id, birth_date, accession }
+    }
+
     /// Patient's Name (0010,0010).
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

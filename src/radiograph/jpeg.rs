@@ -2,11 +2,18 @@
 //! of DICOM's JPEG transfer syntaxes.
 //!
 //! Decoders fill what is missing of a truncated file with grey. A film must not be read half, so the
-//! walk over the markers insists on the end-of-image marker.
+//! walk over the markers insists on the end-of-image marker. Eight bits that lose go to jpeg-decoder;
+//! lossless films and sequential ones of 12 bits have decoders of our own, which it lacks or has for
+//! some predictors only.
+
+mod extended;
+mod huffman;
+mod lossless;
+mod scans;
 
 use super::contained::contained;
 use super::dicom_pixels::Raw;
-use super::layout::Layout;
+use super::layout::{Layout, Sign};
 use super::refusal::{Code, Refusal};
 use crate::limits::{JPEG_SCANS_MAX, PICTURE_BYTES_MAX};
 use jpeg_decoder::{Decoder, Error, PixelFormat};
@@ -19,6 +26,8 @@ pub(super) struct Frame {
     pub(super) rows: u16,
     pub(super) columns: u16,
     pub(super) components: u8,
+    /// The marker of the frame header, which is the process.
+    marker: u8,
     /// Scans of the picture.
     scans: usize,
     /// Most pixels that a byte of its data can code.
@@ -27,6 +36,11 @@ pub(super) struct Frame {
 
 /// Bytes that tiny pictures may fall short of the bound on their pixels.
 const SLACK_BYTES: u64 = 64;
+/// Whole bytes that may be left of a scan when all samples are there. A damaged scan falls out of step and leaves many.
+const LEFT_BYTES_MAX: usize = 16;
+/// Frame headers of sequential coding (extended) and of lossless coding, both with Huffman codes.
+const EXTENDED: u8 = 0xC1;
+const LOSSLESS: u8 = 0xC3;
 
 impl Frame {
     /// Walks the markers from start to end of image.
@@ -87,12 +101,12 @@ impl Frame {
         };
         let (rows, columns) = (u16::from_be_bytes([r0, r1]), u16::from_be_bytes([c0, c1]));
         let densest = match marker {
-            0xC3 => 8,
-            0xC0 | 0xC1 => 64 * 8 / 2,
+            LOSSLESS => 8,
+            0xC0 | EXTENDED => 64 * 8 / 2,
             _ => 64 * 8,
         };
         let pixels_a_byte = if components == 1 { densest } else { densest * 4 };
-        Ok(Self { precision, rows, columns, components, scans: 0, pixels_a_byte })
+        Ok(Self { precision, rows, columns, components, marker, scans: 0, pixels_a_byte })
     }
 
     /// Whether so few bytes can hold the picture: a decoder would fill the rest with grey.
@@ -110,7 +124,7 @@ impl Frame {
 }
 
 /// The marker at or, behind fill bytes, after `at`, and the position behind it.
-fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), Refusal> {
+pub(super) fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), Refusal> {
     let mut at = at;
     if bytes.get(at) != Some(&0xFF) {
         return Err(match bytes.get(at) {
@@ -128,7 +142,7 @@ fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), Refusal> {
 }
 
 /// The payload of the segment at `at` (its length field included in the length) and where it ends.
-fn segment(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Refusal> {
+pub(super) fn segment(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Refusal> {
     let cut = || damaged("the JPEG data end inside a segment");
     let two = bytes.get(at..).and_then(<[u8]>::first_chunk::<2>).ok_or_else(cut)?;
     let end = at.checked_add(usize::from(u16::from_be_bytes(*two))).ok_or_else(cut)?;
@@ -153,11 +167,28 @@ fn behind_scan(bytes: &[u8], at: usize) -> Result<usize, Refusal> {
     }
 }
 
-/// Decodes the JPEG data of one frame: baseline, progressive (8 bit) and lossless (to 16 bit).
+/// Whether the samples of a codestream, of `precision` bits, are those that the header lays out.
+///
+/// # Errors
+/// `DamagedFile` where they do not fit, or have a sign that would be lost.
+pub(super) fn precise(coding: &str, precision: u8, layout: &Layout) -> Result<(), Refusal> {
+    let precision = u16::from(precision);
+    if precision > layout.bits_allocated {
+        let detail = format!("the {coding} data have {precision} bits, BitsAllocated (0028,0100) is {}", layout.bits_allocated);
+        return Err(Refusal::new(Code::DamagedFile, detail));
+    }
+    if layout.sign == Sign::Signed && precision < layout.bits_stored {
+        let detail = format!("the {coding} data have {precision} bits, BitsStored (0028,0101) is {}, signed", layout.bits_stored);
+        return Err(Refusal::new(Code::DamagedFile, detail));
+    }
+    Ok(())
+}
+
+/// Decodes the JPEG data of one frame: baseline, extended (to 12 bit), progressive (8 bit) and lossless (to 16 bit).
 ///
 /// # Errors
 /// `DamagedFile` where the data are broken or contradict the header, `UnsupportedEncoding` for
-/// 12-bit lossy and arithmetic coding, naming `syntax`.
+/// progressive coding of 12 bits and arithmetic coding, naming `syntax`.
 pub(super) fn decode(data: &[u8], layout: &Layout, syntax: &str) -> Result<Raw, Refusal> {
     let frame = Frame::of(data)?;
     let header = (layout.rows, layout.columns, layout.channels());
@@ -168,10 +199,11 @@ pub(super) fn decode(data: &[u8], layout: &Layout, syntax: &str) -> Result<Raw, 
             format!("the JPEG data are {found:?} (rows, columns, channels), the header says {header:?}"),
         ));
     }
-    if u16::from(frame.precision) > layout.bits_allocated {
-        let detail =
-            format!("the JPEG data have {} bits, BitsAllocated (0028,0100) is {}", frame.precision, layout.bits_allocated);
-        return Err(Refusal::new(Code::DamagedFile, detail));
+    precise("JPEG", frame.precision, layout)?;
+    match (frame.marker, frame.precision) {
+        (LOSSLESS, _) => return lossless::decode(data, &frame).map(Raw::U16),
+        (EXTENDED, 12) => return extended::decode(data, &frame).map(Raw::U16),
+        _ => {}
     }
     let (info, samples) = contained("JPEG", || {
         let mut decoder = Decoder::new(data);
@@ -183,9 +215,6 @@ pub(super) fn decode(data: &[u8], layout: &Layout, syntax: &str) -> Result<Raw, 
     .map_err(|error| refusal_of(&error, frame, syntax))?;
     let expected = layout.pixels() * layout.channels();
     match info.map(|i| i.pixel_format) {
-        Some(PixelFormat::L16) if samples.len() == expected * 2 => {
-            Ok(Raw::U16(samples.chunks_exact(2).filter_map(|two| Some(u16::from_ne_bytes(*two.first_chunk()?))).collect()))
-        }
         Some(PixelFormat::L8 | PixelFormat::RGB24) if samples.len() == expected => Ok(Raw::U8(samples)),
         _ => Err(damaged("the JPEG data do not yield the picture that their header says")),
     }
@@ -199,6 +228,10 @@ fn refusal_of(error: &Error, frame: Frame, syntax: &str) -> Refusal {
         ),
         _ => damaged("the JPEG data do not decode"),
     }
+}
+
+fn unsupported(what: &str) -> Refusal {
+    Refusal::new(Code::UnsupportedEncoding, format!("JPEG with {what} is not supported"))
 }
 
 fn damaged(detail: &str) -> Refusal {

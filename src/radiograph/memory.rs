@@ -52,6 +52,8 @@ fn of_dicom(bytes: &[u8], file: u64) -> Option<u64> {
         PixelCoding::Rle => 2 * file + pixels * if grey { 4 } else { 9 },
         // Coefficients, planes, their bytes in order and the samples.
         PixelCoding::Jpeg => 2 * file + pixels * if grey { 8 } else { 26 },
+        // Words, and the samples of eight bits; of colours the words alone are three.
+        PixelCoding::JpegLs => 2 * file + pixels * if grey { 4 } else { 11 },
         // Coefficients, a buffer of the wavelet and the component in f32, the samples, the books of code-blocks.
         PixelCoding::Jpeg2000 => 2 * file + (pixels * samples.min(3)).min(JPEG2000_PIXELS_MAX) * 16 + pixels,
     })

@@ -21,6 +21,7 @@ mod header_gate;
 mod identity;
 mod jpeg;
 mod jpeg2000;
+mod jpeg_ls;
 mod layout;
 mod luts;
 mod memory;
@@ -31,17 +32,20 @@ mod picture_structure;
 mod precheck;
 mod refusal;
 mod rle;
+mod stored;
 mod tone;
 pub mod uid;
 
 pub use admission::{gate, large_enough, of_age};
 pub use decode::decode;
 pub use deidentify::{Action, Caution, Deidentified, PROFILE_EDITION, deidentify, profile};
+pub use dicom_pixels::TRANSFER_SYNTAXES;
 pub use grey::{Grey, Samples, linear_tone};
 // No part of the reading of films: for answers to an archive, which must go to the patient that the film is of.
 pub use identity::{Equipment, Lineage, LineageError, PatientIdentity, PixelMeaning, identity};
 pub use memory::memory_estimate;
 pub use refusal::{Code, Refusal};
+pub use stored::{Raised, StoredPixels, stored_pixels};
 
 use serde::Serialize;
 

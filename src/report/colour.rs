@@ -79,6 +79,12 @@ fn cover(heat: f32) -> f32 {
     COVER_MAX * t * t * (3.0 - 2.0 * t)
 }
 
+/// Colour and opacity of a heat in [0, 1] for a layer that whoever shows it fades over the film: full where the cover is.
+pub fn over_nothing(heat: f32) -> [u8; 4] {
+    let [red, green, blue] = inferno(heat).map(|c| c.round() as u8);
+    [red, green, blue, (cover(heat) / COVER_MAX * 255.0).round() as u8]
+}
+
 /// A grey of the film with the colour of a heat in [0, 1] over it.
 pub fn over_film(grey: u8, heat: f32) -> Rgb {
     let (colour, cover) = (inferno(heat), cover(heat));

@@ -21,6 +21,11 @@ impl Display {
         Self::at(film, width, height)
     }
 
+    /// A display as it was kept.
+    pub(super) fn kept(width: usize, height: usize, greys: Vec<u8>) -> Self {
+        Self { width, height, greys }
+    }
+
     /// The film at exactly `width` x `height`.
     fn at(film: &Grey, width: usize, height: usize) -> Self {
         let greys = resample(film, width, height).into_iter().map(|v| (v * 255.0).round() as u8).collect();

@@ -263,6 +263,7 @@ impl Study {
             soft: self.soft.as_ref().map(|(soft, share)| (soft, *share)),
             factors: &self.factors,
             origins: &self.origins,
+            set: &self.set,
         };
         self.targets = Targets::of(&self.films.records, &evidence);
         Ok(())

@@ -6,6 +6,7 @@
 
 use super::auxiliary::Auxiliary;
 use super::data::Record;
+use super::label_set::LabelSet;
 use super::origin::Origin;
 use super::soft::Soft;
 
@@ -30,6 +31,8 @@ pub struct Evidence<'a> {
     pub factors: &'a [Vec<f32>],
     /// Sources of the films.
     pub origins: &'a [Origin],
+    /// The label set, which may bind a label to some of the films.
+    pub set: &'a LabelSet,
 }
 
 /// Targets of all films.
@@ -47,7 +50,9 @@ impl Targets {
     pub fn of(records: &[Record], from: &Evidence) -> Self {
         let kept = from.auxiliary.with_evidence(records);
         let findings = from.trained.len();
+        let auxiliary: Vec<String> = kept.iter().map(|&h| from.auxiliary.heads[h].clone()).collect();
         let row = |(i, film): (usize, &Record)| {
+            let path = from.origins[film.origin].plain(&film.file);
             let answers = kept.iter().map(|&h| from.auxiliary.values[i][h]);
             let hard: Vec<Option<f32>> =
                 film.truths.iter().map(|t| t.known().map(|yes| f32::from(u8::from(yes)))).chain(answers).collect();
@@ -58,7 +63,10 @@ impl Targets {
             };
             let share = from.soft.map_or(0.0, |(_, share)| share);
             let mixed = hard.iter().enumerate().map(|(head, hard)| {
-                let counts = from.trained.get(head).copied().unwrap_or(true);
+                let counts = match from.set.findings.get(head) {
+                    Some(finding) => from.trained[head] && from.set.learns(finding.names(), path),
+                    None => from.set.learns(std::iter::once(auxiliary[head - findings].as_str()), path),
+                };
                 let (target, weight) = if counts { mix(*hard, softened(head), share) } else { (0.0, 0.0) };
                 let factor = from.factors.get(i).and_then(|f| f.get(head)).copied().unwrap_or(1.0);
                 (target, weight * factor * from.origins[film.origin].loss_weight)
@@ -68,7 +76,7 @@ impl Targets {
         };
         let films = records.iter().enumerate().map(row).collect();
         let softened = from.soft.map_or(0, |(soft, _)| records.iter().filter(|r| soft.has(&r.file)).count());
-        Self { auxiliary: kept.iter().map(|&h| from.auxiliary.heads[h].clone()).collect(), films, softened }
+        Self { auxiliary, films, softened }
     }
 
     /// Mean target of auxiliary head `head` over `films`, weights counted; a half where nothing is known.

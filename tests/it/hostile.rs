@@ -2,6 +2,7 @@
 //! second, without a panic and without allocating what it claims.
 
 use crate::allocation::peak_of;
+use crate::codecs::codestream;
 use crate::dicom_file::{DEFLATED, DicomFile, IMPLICIT_LITTLE, JPEG_BASELINE, PLANTED, RLE, drawn, drawn8};
 use chexbox::radiograph::{Code, decode};
 use image::{ExtendedColorType, ImageEncoder, codecs};
@@ -31,6 +32,20 @@ fn refused(bytes: &[u8]) -> Code {
     assert!(bytes.len() > FEW_KB || peak < PEAK_MAX, "{refusal}: {} bytes allocated {peak}", bytes.len());
     assert!(!refusal.to_string().contains(PLANTED), "{refusal}");
     refusal.code()
+}
+
+/// A film of 12 bits in each coding that has a decoder of ours, and its transfer syntax.
+const CODED: [(&str, &str); 4] = [
+    ("jpegls_12.dcm", "1.2.840.10008.1.2.4.80"),
+    ("jpegls_near2_12.dcm", "1.2.840.10008.1.2.4.81"),
+    ("jpeg_sv1_12.dcm", "1.2.840.10008.1.2.4.70"),
+    ("jpeg_extended_12.dcm", "1.2.840.10008.1.2.4.51"),
+];
+
+/// A film of 12 bits with these compressed data.
+fn coded(syntax: &str, rows: u16, columns: u16, stream: Vec<u8>) -> Vec<u8> {
+    let film = DicomFile::chest(rows, columns, &[]).with((0x0028, 0x0101), "US", 12).with((0x0028, 0x0102), "US", 11);
+    film.fragments(syntax, vec![stream]).bytes()
 }
 
 fn film() -> DicomFile {
@@ -97,6 +112,30 @@ fn a_dicom_file_cut_at_any_byte_is_refused() {
             let code = refused(&whole[..cut]);
             let sensible = matches!(code, Code::DamagedFile | Code::NoPixelData | Code::UnknownFormat | Code::WrongModality);
             assert!(sensible, "cut at {cut} of {}: {code:?}", whole.len());
+        }
+    }
+}
+
+#[test]
+fn a_compressed_film_cut_at_any_byte_is_damage() {
+    for (file, syntax) in CODED {
+        let stream = codestream(file);
+        for cut in 0..stream.len() - 40 {
+            assert_eq!(refused(&coded(syntax, 49, 51, stream[..cut].to_vec())), Code::DamagedFile, "{file} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_compressed_film_of_a_few_bytes_that_claims_a_whole_one_is_damage() {
+    for (file, syntax) in CODED {
+        let mut stream = codestream(file);
+        assert!(decode(&coded(syntax, 49, 51, stream.clone())).is_ok(), "{file}");
+        let frame = stream.windows(2).position(|two| matches!(two, [0xFF, 0xC1 | 0xC3 | 0xF7])).unwrap();
+        for (rows, columns) in [(10_000_u16, 4_000_u16), (4_000, 10_000), (1_000, 900)] {
+            stream[frame + 5..frame + 7].copy_from_slice(&rows.to_be_bytes());
+            stream[frame + 7..frame + 9].copy_from_slice(&columns.to_be_bytes());
+            assert_eq!(refused(&coded(syntax, rows, columns, stream.clone())), Code::DamagedFile, "{file} of {rows} rows");
         }
     }
 }
@@ -373,12 +412,12 @@ fn an_absent_or_broken_attribute_is_refused_by_name_and_no_absent_one_panics() {
 
 #[test]
 fn a_file_is_refused_for_what_it_is_before_how_it_is_stored() {
-    let jpeg_ls = film().syntax("1.2.840.10008.1.2.4.80");
-    assert_eq!(refused(&jpeg_ls.clone().with((0x0008, 0x0060), "CS", "CT").bytes()), Code::WrongModality);
-    assert_eq!(refused(&jpeg_ls.clone().with((0x0018, 0x0015), "CS", "HAND").bytes()), Code::WrongBodyPart);
-    assert_eq!(refused(&jpeg_ls.clone().with((0x0018, 0x5101), "CS", "LL").bytes()), Code::NotFrontal);
-    assert_eq!(refused(&jpeg_ls.clone().with((0x0028, 0x0008), "IS", "2").bytes()), Code::MultiFrame);
-    assert_eq!(refused(&jpeg_ls.bytes()), Code::UnsupportedEncoding);
+    let htj2k = film().syntax("1.2.840.10008.1.2.4.201");
+    assert_eq!(refused(&htj2k.clone().with((0x0008, 0x0060), "CS", "CT").bytes()), Code::WrongModality);
+    assert_eq!(refused(&htj2k.clone().with((0x0018, 0x0015), "CS", "HAND").bytes()), Code::WrongBodyPart);
+    assert_eq!(refused(&htj2k.clone().with((0x0018, 0x5101), "CS", "LL").bytes()), Code::NotFrontal);
+    assert_eq!(refused(&htj2k.clone().with((0x0028, 0x0008), "IS", "2").bytes()), Code::MultiFrame);
+    assert_eq!(refused(&htj2k.bytes()), Code::UnsupportedEncoding);
     let no_pixels = film().without((0x7FE0, 0x0010)).with((0x0008, 0x0060), "CS", "SR");
     assert_eq!(refused(&no_pixels.bytes()), Code::NoPixelData);
 }

@@ -127,6 +127,13 @@ fn only_identity_knows_who_the_patient_is() {
 }
 
 #[test]
+fn only_the_routes_and_the_gate_name_a_status() {
+    let files = all_but(&["http/route.rs", "http/route", "http/gate"]);
+    let words = ["StatusCode", "Answer::json(", "Answer::new(", "Answer::empty(", "Answer::text(", "with_status_code"];
+    assert_eq!(mentions(&files, &words), Vec::<String>::new());
+}
+
+#[test]
 fn unsafe_code_lives_only_in_the_kernels() {
     let files = all_but(&["model/kernels"]);
     assert_eq!(mentions(&files, &["unsafe {", "unsafe fn", "unsafe impl"]), Vec::<String>::new());

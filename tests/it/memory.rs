@@ -9,7 +9,7 @@ use image::{ExtendedColorType, ImageEncoder, codecs};
 const SIDE: u16 = 1_500;
 
 /// Decodes a film; its estimate must hold what that took, and not be more than `times` as much.
-fn estimated(what: &str, bytes: &[u8], times: u64) {
+pub fn estimated(what: &str, bytes: &[u8], times: u64) {
     let ((outcome, peak), (estimate, scan)) = (peak_of(|| decode(bytes)), peak_of(|| memory_estimate(bytes)));
     outcome.unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
     let taken = bytes.len() as u64 + peak;

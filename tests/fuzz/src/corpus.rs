@@ -60,7 +60,27 @@ pub fn files() -> Vec<(String, Vec<u8>)> {
         ("name_in_body_part", film8().with((0x0018, 0x0015), "CS", PLANTED)),
     ];
     let dicom = files.into_iter().map(|(name, file)| (format!("{name}.dcm"), file.bytes()));
-    dicom.chain(pictures(&flat, &deep, &rgb)).collect()
+    dicom.chain(pictures(&flat, &deep, &rgb)).chain(encoded()).collect()
+}
+
+/// Films that other encoders made, from `tests/data/codecs`.
+fn encoded() -> Vec<(String, Vec<u8>)> {
+    macro_rules! films {
+        ($($name:literal),*) => { vec![$(($name.to_owned(), include_bytes!(concat!("../../data/codecs/", $name)).to_vec())),*] };
+    }
+    films![
+        "jpegls_12.dcm",
+        "jpegls_near3_8.dcm",
+        "jpegls_tuned_12.dcm",
+        "rgb_jpegls_sample.dcm",
+        "rgb_jpegls_none.dcm",
+        "jpeg_sv1_15.dcm",
+        "jpeg_predictor7_16.dcm",
+        "rgb_jpeg_lossless.dcm",
+        "jpeg_extended_12.dcm",
+        "openjpeg_12_signed.dcm",
+        "gdcm_j2k_8.dcm"
+    ]
 }
 
 fn sigmoid(film: DicomFile) -> DicomFile {

@@ -40,16 +40,24 @@ impl Dice {
 
 /// A mutation of `file`, now and then crossed with `other`.
 pub fn mutated(file: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = file.to_vec();
+    // Half of the compressed films keep their header, or few would reach their decoder.
+    let kept = if dice.below(2) == 0 { codestream(file) } else { 0 };
+    let mut bytes = file[kept..].to_vec();
     for _ in 0..=dice.below(4) {
         step(&mut bytes, other, dice);
     }
+    bytes.splice(0..0, file[..kept].iter().copied());
     bytes.truncate(LONGEST);
     // Half of the PNGs get right check sums, or the decoder would see nothing but wrong ones.
     if bytes.starts_with(b"\x89PNG") && dice.below(2) == 0 {
         sum_chunks(&mut bytes);
     }
     bytes
+}
+
+/// Where JPEG, JPEG-LS or JPEG 2000 data begin; 0 where there are none.
+fn codestream(file: &[u8]) -> usize {
+    file.windows(3).position(|three| matches!(three, [0xFF, 0xD8 | 0x4F, 0xFF])).unwrap_or_default()
 }
 
 /// Writes the right check sum behind every chunk of a PNG.

