@@ -12,6 +12,7 @@ mod profile;
 
 pub use profile::{Action, PROFILE_EDITION, profile};
 
+use super::contained::contained;
 use super::header::Header;
 use super::part10;
 use super::precheck::{EXPLICIT_LITTLE_UID, Encoding, PixelData, Structure, is_dicom};
@@ -23,6 +24,7 @@ use dicom_core::{Length, Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_object::mem::InMemElement;
+use std::borrow::Cow;
 
 /// What stands for a text that was removed where one must stand.
 const DUMMY_TEXT: &str = "REMOVED";
@@ -95,20 +97,10 @@ pub fn deidentify(bytes: &[u8], key: &[u8]) -> Result<Deidentified, Refusal> {
         .ok_or_else(|| Refusal::new(Code::UnsupportedEncoding, "SOPClassUID (0008,0016) is absent: not an object of DICOM"))?;
     let cautions = cautions(&header);
     let mut pass = Pass { key, changed: 0 };
-    let mut object = pass.data_set(header.object());
-    let sop_instance_uid = match object.get(tags::SOP_INSTANCE_UID).and_then(|e| e.to_str().ok()) {
-        Some(uid) if !uid.is_empty() => uid.into_owned(),
-        _ => uid::keyed(key, "absent").unwrap_or_default(),
-    };
-    object.put(text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"));
-    object.put(text(tags::SOP_INSTANCE_UID, VR::UI, &sop_instance_uid));
-    state_what_was_done(&mut object);
-    let transfer_syntax = put_pixels(&mut object, &structure)?;
-    let file = part10::file(&object, &class, &sop_instance_uid, &transfer_syntax)
-        .map_err(|e| Refusal::new(Code::InternalFault, e.to_string()))?;
+    // The writer behind is not ours: what it makes of an odd value must cost this file alone.
+    let (file, sop_instance_uid) = contained("copy without its patient", || pass.file(&header, &structure, &class))??;
     Ok(Deidentified { file, sop_instance_uid, cautions, changed: pass.changed })
 }
-
 fn cautions(header: &Header<'_>) -> Vec<Caution> {
     let mut cautions = Vec::new();
     match header.text(tags::BURNED_IN_ANNOTATION).as_deref() {
@@ -171,6 +163,23 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// The whole copy, and its SOP Instance UID.
+    fn file(&mut self, header: &Header<'_>, structure: &Structure<'_>, class: &str) -> Result<(Vec<u8>, String), Refusal> {
+        let mut object = self.data_set(header.object());
+        let stated = object.get(tags::SOP_INSTANCE_UID).and_then(|element| element.to_str().ok()).map(Cow::into_owned);
+        let instance = stated
+            .filter(|uid| !uid.is_empty())
+            .or_else(|| uid::keyed(self.key, "absent"))
+            .unwrap_or_else(uid::implementation_class);
+        object.put(text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"));
+        object.put(text(tags::SOP_INSTANCE_UID, VR::UI, &instance));
+        state_what_was_done(&mut object);
+        let transfer_syntax = put_pixels(&mut object, structure)?;
+        let file = part10::file(&object, class, &instance, &transfer_syntax)
+            .map_err(|e| Refusal::new(Code::InternalFault, e.to_string()))?;
+        Ok((file, instance))
+    }
+
     /// A data set or an item without what identifies.
     fn data_set(&mut self, from: &InMemDicomObject) -> InMemDicomObject {
         let elements: Vec<InMemElement> = from.iter().filter_map(|element| self.element(element)).collect();

@@ -88,14 +88,15 @@ static FINDINGS: [(&str, Code); 6] = [
 
 /// The code of a finding: a public one where its meaning is the same, otherwise one of our scheme with the label set's own words.
 pub fn of_finding(finding: &Finding, lang: Lang) -> Code {
-    if let Some((_, code)) = FINDINGS.iter().find(|(id, _)| *id == finding.id) {
+    of_id(&finding.id, lang.pick(&finding.en, &finding.zh))
+}
+
+/// The same from a finding's id and name, as a record keeps them.
+pub fn of_id(id: &str, name: &str) -> Code {
+    if let Some((_, code)) = FINDINGS.iter().find(|(known, _)| *known == id) {
         return code.clone();
     }
-    Code {
-        value: Cow::Owned(short(&finding.id)),
-        scheme: SCHEME,
-        meaning: Cow::Owned(lang.pick(&finding.en, &finding.zh).to_owned()),
-    }
+    Code { value: Cow::Owned(short(id)), scheme: SCHEME, meaning: Cow::Owned(name.to_owned()) }
 }
 
 /// A finding's id as a code value: itself, or, above 16 characters, its beginning and six digits of its hash.

@@ -16,7 +16,7 @@ mod presentation_state;
 mod secondary_capture;
 mod structured_report;
 
-pub use code::{Code, of_finding};
+pub use code::{Code, of_finding, of_id};
 pub use moment::Moment;
 pub use presentation_state::presentation_state;
 pub use secondary_capture::secondary_capture;

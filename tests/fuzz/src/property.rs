@@ -3,7 +3,7 @@
 
 use chexbox::lang::Lang;
 use chexbox::limits::{PIXELS_MAX, SIDE_MAX_PX, SIDE_MIN_PX};
-use chexbox::radiograph::{Radiograph, Refusal, decode, identity, memory_estimate};
+use chexbox::radiograph::{Lineage, Radiograph, Refusal, decode, deidentify, identity, memory_estimate};
 
 /// Part of the text in the identifying attributes of every corpus file.
 const PLANTED: &str = "Planted^";
@@ -22,6 +22,24 @@ pub fn radiograph_never_lies(bytes: &[u8]) {
     assert!(memory_estimate(bytes) >= bytes.len() as u64, "less memory than the file itself");
     if let Ok(who) = identity(bytes) {
         assert_eq!(format!("{who:?} {who}"), "PatientIdentity(redacted) redacted");
+    }
+    if let Ok(lineage) = Lineage::of(bytes) {
+        assert_eq!(format!("{lineage:?}"), "Lineage(redacted)");
+    }
+    copy_is_sound(bytes, outcome.as_ref().ok());
+}
+
+/// A copy without its patient is a DICOM file that can be copied again, has no identity, and the same pixels.
+fn copy_is_sound(bytes: &[u8], film: Option<&Radiograph>) {
+    let copy = match deidentify(bytes, b"the property's key") {
+        Ok(copy) => copy.file,
+        Err(refusal) => return refusal_is_sound(&refusal),
+    };
+    let who = identity(&copy).expect("a copy is DICOM");
+    assert_eq!((who.name(), who.birth_date(), who.accession()), (None, None, None));
+    assert!(deidentify(&copy, b"another").is_ok(), "a copy cannot be copied");
+    if let (Some(film), Ok(again)) = (film, decode(&copy)) {
+        assert!(film.grey.samples() == again.grey.samples(), "the copy has other pixels");
     }
 }
 
