@@ -170,8 +170,8 @@ pub const DRAIN_MS_MAX: u64 = 8_000;
 /// Largest configuration file, bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
-/// Most connections that the gate holds at once: each costs at most some 40 KB while nothing but its head or handshake has
-/// arrived, so that all of them together stay under 48 MB.
+/// Most connections that the gate holds at once: each costs at most a head of 16 KiB, or 64 KiB while a TLS handshake is made as
+/// large as it may be, so that all of them together stay at 64 MiB.
 pub const CONNECTIONS_MAX: usize = 1_024;
 
 /// Most connections of one peer. A browser opens six, a proxy in front of the gate is given more by its configuration.
@@ -201,8 +201,8 @@ pub const GATE_BYTES_MAX: usize = 192 << 20;
 /// Memory that those of one peer may take, bytes: one body and one answer at their largest, and as much again for small ones.
 pub const GATE_BYTES_PER_PEER_MAX: usize = 144 << 20;
 
-/// Time for a whole head, TLS handshake included, milliseconds from the connection's beginning or the last answer's first byte
-/// of the next request.
+/// Time for a whole head, TLS handshake included, milliseconds from the connection's beginning, or from the first byte of a
+/// further request.
 pub const HEAD_MS_MAX: u64 = 10_000;
 
 /// Time for a whole body, milliseconds: 64 MiB at 2 Mbit/s.
@@ -270,6 +270,18 @@ pub const AUDIT_FAULTS_MAX: usize = 100;
 
 /// How long the store waits for another process that writes, milliseconds: verbs of the command line take far less.
 pub const STORE_BUSY_MS: u64 = 5_000;
+
+/// How often a daemon tries to get the store for itself, until somebody else is taken to have it for good.
+pub const STORE_LOCK_TRIES: u32 = 20;
+
+/// Pause between two tries, milliseconds: all of them take a second.
+pub const STORE_LOCK_PAUSE_MS: u64 = 50;
+
+/// How often the store tries to write while another process does, and the pause between, milliseconds: five seconds together.
+pub const STORE_TURN_TRIES: u32 = 1_000;
+
+/// The pause, milliseconds: a verb of the command line writes for a few.
+pub const STORE_TURN_PAUSE_MS: u64 = 5;
 
 /// Most connections kept for reading.
 pub const STORE_READERS_KEPT: usize = 4;

@@ -21,6 +21,7 @@ mod probe;
 mod read;
 mod serve;
 mod test_film;
+mod tls;
 mod token;
 #[cfg(feature = "train")]
 mod train;
@@ -109,6 +110,8 @@ pub enum Verb {
     Pixels(pixels::PixelsArgs),
     /// Write the drawn test film as a PNG file / 输出测试片
     TestFilm(test_film::TestFilmArgs),
+    /// Make a certificate for the service on a local network / 生成证书
+    Tls(tls::TlsArgs),
     /// Train models from label and image folders with libtorch / 训练模型
     #[cfg(feature = "train")]
     Train(Box<train::TrainArgs>),
@@ -195,6 +198,7 @@ impl Verb {
             Self::Audit(args) => audit::run(&args),
             Self::Pixels(args) => pixels::run(&args),
             Self::TestFilm(args) => test_film::run(&args),
+            Self::Tls(args) => tls::run(&args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(&args).map(|()| Exit::Done).map_err(Into::into),
             #[cfg(feature = "train")]

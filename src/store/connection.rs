@@ -7,7 +7,7 @@ use super::audit::{self, Actor, Event, Kind, tip};
 use super::head::{Head, HeadFile, Noted, noted, own_file};
 use super::retention::Settings;
 use super::{StoreError, schema};
-use crate::limits::{STORE_BUSY_MS, STORE_READERS_KEPT};
+use crate::limits::{STORE_BUSY_MS, STORE_LOCK_PAUSE_MS, STORE_LOCK_TRIES, STORE_READERS_KEPT};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -94,12 +94,7 @@ impl Store {
     /// # Errors
     /// `Busy` where another daemon has it, `TooNew`, `Corrupt`, or as the disk says.
     pub fn open(dir: &Path, settings: &Settings) -> Result<(Self, Opened), StoreError> {
-        let alone = own_file(dir, LOCK)?;
-        match alone.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy),
-            Err(TryLockError::Error(e)) => return Err(e.into()),
-        }
+        let alone = alone(dir)?;
         let shutdown = left(dir);
         let noted = noted(dir)?;
         let head = HeadFile::open(dir)?;
@@ -259,8 +254,9 @@ fn transact<T>(
 fn connect(dir: &Path, create: OpenFlags) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
     let path = dir.join(DATABASE);
-    if create.contains(OpenFlags::SQLITE_OPEN_CREATE) {
-        // SQLite would give it to whoever runs, with the mode of the umask.
+    if create.contains(OpenFlags::SQLITE_OPEN_CREATE) && !path.exists() {
+        // SQLite would give it to whoever runs, with the mode of the umask. Never on a database that is in use: closing a
+        // file lets go of all of a process's locks on it.
         own_file(dir, DATABASE)?;
     }
     let connection = Connection::open_with_flags(path, flags)?;
@@ -269,6 +265,19 @@ fn connect(dir: &Path, create: OpenFlags) -> Result<Connection, StoreError> {
     // A schema that somebody planted must not run functions.
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
+}
+
+/// Waits a moment for a daemon that is ending, or for a process that was forked from it and has not begun its own program.
+fn alone(dir: &Path) -> Result<File, StoreError> {
+    let lock = own_file(dir, LOCK)?;
+    for _ in 0..STORE_LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(STORE_LOCK_PAUSE_MS)),
+            Err(TryLockError::Error(e)) => return Err(e.into()),
+        }
+    }
+    Err(StoreError::Busy)
 }
 
 /// A commit is on the disk before it returns, and what is deleted is overwritten.

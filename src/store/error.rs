@@ -30,7 +30,7 @@ pub enum StoreError {
         known: u32,
     },
     /// Another process has it.
-    #[error("another chexbox has this store open: stop it first")]
+    #[error("another chexbox has this store open or writes to it: stop it first")]
     Busy,
     /// There is no store in this folder.
     #[error("{0} holds no store: has chexbox serve run with this state folder?")]

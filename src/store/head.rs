@@ -2,23 +2,26 @@
 //! this too. Whoever must not trust the machine compares with a head noted elsewhere, for example in the journal, where the
 //! daemon writes it (`chexbox audit verify --expect`).
 //!
-//! The file holds one line of fixed length that is written in place after each commit, so that it is never ahead of the
-//! database and needs no room on a full disk. It is also the lock that lets one process write at a time.
+//! The file holds two lines of fixed length, written in turns and in place after each commit, so that it is never ahead of
+//! the database, needs no room on a full disk, and still has a whole line where a write was cut in the middle. It is also the
+//! lock that lets one process write at a time.
 
 use super::StoreError;
 use super::reading::{Digest, Malformed};
+use crate::limits::{STORE_TURN_PAUSE_MS, STORE_TURN_TRIES};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Name in the state folder.
 pub(super) const HEAD_FILE: &str = "audit.head";
 
-/// Longest line: 20 digits, a colon, 64 digits, a line feed.
-const LINE_BYTES_MAX: u64 = 128;
+/// A line: 20 digits, 64 digits of the hash, 8 of a check sum, two colons, a line feed.
+const LINE_BYTES: u8 = 95;
 
 /// How long the chain is, and what it ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +72,24 @@ pub(super) fn noted(dir: &Path) -> Result<Noted, StoreError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Noted::Absent),
         Err(e) => return Err(e.into()),
     };
-    let mut line = Vec::new();
-    file.take(LINE_BYTES_MAX).read_to_end(&mut line)?;
-    let text = std::str::from_utf8(&line).unwrap_or_default();
-    Ok(text.strip_suffix('\n').and_then(|line| line.parse().ok()).map_or(Noted::Unreadable, Noted::Head))
+    let mut lines = Vec::new();
+    file.take(2 * u64::from(LINE_BYTES)).read_to_end(&mut lines)?;
+    let heads = lines.chunks(usize::from(LINE_BYTES)).filter_map(of_line);
+    Ok(heads.max_by_key(|head| head.count).map_or(Noted::Unreadable, Noted::Head))
+}
+
+/// The head as a line with its check sum.
+fn line(head: &Head) -> String {
+    let text = format!("{:020}:{}", head.count, head.hash);
+    let sum = Digest::of(text.as_bytes()).to_string();
+    format!("{text}:{}\n", sum.get(..8).unwrap_or_default())
+}
+
+/// The head of a line that is whole.
+fn of_line(bytes: &[u8]) -> Option<Head> {
+    let (text, _) = std::str::from_utf8(bytes).ok()?.rsplit_once(':')?;
+    let head = text.parse().ok()?;
+    (line(&head).as_bytes() == bytes).then_some(head)
 }
 
 /// Creates a file in the state folder, for its owner alone, who owns the folder also where root creates it.
@@ -114,13 +131,19 @@ impl HeadFile {
         Ok(Self { file: own_file(dir, HEAD_FILE)? })
     }
 
-    /// Waits until no other process writes.
+    /// Waits until no other process writes, but not for one that never ends.
     ///
     /// # Errors
-    /// Where the file cannot be locked.
+    /// `Busy` where another process keeps on writing, or where the file cannot be locked.
     pub(super) fn turn(&self) -> Result<Turn<'_>, StoreError> {
-        self.file.lock()?;
-        Ok(Turn(&self.file))
+        for _ in 0..STORE_TURN_TRIES {
+            match self.file.try_lock() {
+                Ok(()) => return Ok(Turn(&self.file)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(STORE_TURN_PAUSE_MS)),
+                Err(TryLockError::Error(e)) => return Err(e.into()),
+            }
+        }
+        Err(StoreError::Busy)
     }
 
     /// Notes the head.
@@ -128,8 +151,8 @@ impl HeadFile {
     /// # Errors
     /// Where it cannot be written.
     pub(super) fn note(&self, head: &Head) -> Result<(), StoreError> {
-        let line = format!("{:020}:{}\n", head.count, head.hash);
-        Ok(self.file.write_all_at(line.as_bytes(), 0)?)
+        let place = head.count % 2 * u64::from(LINE_BYTES);
+        Ok(self.file.write_all_at(line(head).as_bytes(), place)?)
     }
 
     /// Makes what was noted durable.
@@ -144,6 +167,19 @@ impl HeadFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_or_changed_is_none() {
+        let whole = line(&Head { count: 7, hash: Digest::of(b"x") }).into_bytes();
+        assert_eq!(whole.len(), usize::from(LINE_BYTES));
+        assert!(of_line(&whole).is_some());
+        for at in 0..whole.len() {
+            assert_eq!(of_line(&whole[..at]), None, "{at}");
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            assert_eq!(of_line(&changed), None, "{at}");
+        }
+    }
 
     #[test]
     fn a_head_survives_its_text_and_nothing_else_is_one() {

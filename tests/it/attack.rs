@@ -177,7 +177,7 @@ fn slow_client(to: SocketAddr, n: usize) -> Option<TcpStream> {
     let source = Ipv4Addr::new(127, 0, 1, u8::try_from(n % 200).unwrap_or(0) + 1);
     let mut client = connect_from(source, to).ok()?;
     client.set_nonblocking(true).ok()?;
-    let head: &[u8] = if n % 2 == 0 {
+    let head: &[u8] = if n.is_multiple_of(2) {
         b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: "
     } else {
         b"POST /v1/readings HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\n"

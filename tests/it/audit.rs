@@ -2,7 +2,7 @@
 
 use super::run::{Scratch, run, stderr, stdout};
 use super::stored::{NOW, filled, id, of_patient, open, reading, someone};
-use chexbox::store::{Event, Head, HeadCheck, Kind, Settings, Store, verify_audit};
+use chexbox::store::{Digest, Event, Head, HeadCheck, Kind, Settings, Store, verify_audit};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
@@ -134,7 +134,8 @@ fn a_reading_that_is_changed_removed_or_smuggled_in_is_found() {
 #[test]
 fn a_head_that_is_missing_damaged_or_ahead_is_found_and_stays_in_the_chain_when_the_daemon_starts() {
     let (scratch, head) = whole("audit-head");
-    let ahead = format!("{:020}:{}\n", head.count + 1, head.hash);
+    let ahead = format!("{:020}:{}", head.count + 1, head.hash);
+    let ahead = format!("{ahead}:{}\n", &Digest::of(ahead.as_bytes()).to_string()[..8]);
     let cut = format!("DELETE FROM audit WHERE seq = {RECORDS}");
     for (sql, content) in [("", None), ("", Some("nonsense")), ("", Some(ahead.as_str())), (cut.as_str(), Some("kept"))] {
         let copy = changed(&scratch, "headless", sql);

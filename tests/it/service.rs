@@ -230,7 +230,7 @@ fn unknown_addresses_methods_and_models_are_problems() {
         ("GET", "/v1/readings/", 404, "no_such_address"),
         ("GET", "/v1/readings/aaaaaaaaaaaaaaaaaaaaaaaaaa", 404, "no_such_reading"),
         ("GET", "/v1/readings/..%2f..%2fetc", 404, "no_such_reading"),
-        ("PUT", "/v1/readings", 405, "no_such_method"),
+        ("DELETE", "/v1/readings", 405, "no_such_method"),
         ("POST", "/v1/readings?model=x", 404, "no_such_model"),
         ("GET", "/v1/models?lang=de", 400, "bad_query"),
         ("GET", "/page/none", 404, "no_such_page"),
@@ -239,7 +239,7 @@ fn unknown_addresses_methods_and_models_are_problems() {
         assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)), "{method} {target}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     }
-    let allow = daemon.ask("PUT", "/v1/readings", &[], b"");
+    let allow = daemon.ask("DELETE", "/v1/readings", &[], b"");
     assert_eq!(allow.header("allow"), Some("POST, GET, HEAD"));
     let head = daemon.ask("HEAD", "/healthz", &[], b"");
     assert_eq!((head.status, head.body.len()), (200, 0));
@@ -402,12 +402,12 @@ fn the_service_is_ready_when_it_answers_lives_by_reading_and_ends_within_ten_sec
     let mut command = serve(&state(&scratch), &[]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "4000000");
     let mut daemon = Daemon::of(command);
-    let mut said = || {
+    let said = || {
         let mut bytes = [0; 256];
         let length = socket.recv(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     };
-    let mut until = |wanted: &str| while said() != wanted {};
+    let until = |wanted: &str| while said() != wanted {};
     until("READY=1");
     assert_eq!(daemon.get("/readyz").status, 200);
     let before = daemon.get("/metrics").text();
@@ -436,7 +436,7 @@ fn a_socket_that_is_passed_is_listened_on() {
         return eprintln!("skipped: no Python to pass a socket with");
     };
     // What systemd does: the socket as descriptor 3, and the process that gets it named.
-    let pass = "import os, socket, sys\ns = socket.create_server(('127.0.0.1', 0))\nos.dup2(s.fileno(), 3)\n\
+    let pass = "import os, socket, sys\ns = socket.create_server(('127.0.0.1', 0))\nos.dup2(s.fileno(), 3); os.set_inheritable(3, True)\n\
                 os.environ['LISTEN_FDS'] = '1'; os.environ['LISTEN_PID'] = str(os.getpid())\nos.execv(sys.argv[1], sys.argv[1:])";
     let config = scratch.join("none.toml");
     std::fs::write(&config, "").unwrap();

@@ -305,6 +305,18 @@ fn a_second_daemon_is_refused_while_the_first_runs_and_verbs_are_not() {
 }
 
 #[test]
+fn a_process_that_never_ends_its_writing_does_not_stop_the_daemon() {
+    let scratch = Scratch::new("store-stuck");
+    let store = filled(scratch.path(), 1);
+    let stuck = std::fs::File::open(scratch.join("audit.head")).unwrap();
+    stuck.lock().unwrap();
+    assert!(matches!(store.record(&reading(1), &someone(NOW)), Err(StoreError::Busy)));
+    assert!(store.reading(&id(0)).unwrap().is_some());
+    stuck.unlock().unwrap();
+    store.record(&reading(1), &someone(NOW)).unwrap();
+}
+
+#[test]
 fn two_processes_that_write_at_once_keep_one_chain() {
     let scratch = Scratch::new("store-threads");
     let daemon = open(scratch.path());

@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 use super::admission::now_ms;
 
+/// Longest cursor, as the document says: more readings than any disk holds.
+const CURSOR_CHARS_MAX: usize = 18;
+
 /// The store, and what names a reading.
 pub struct Shelf {
     /// The store.
@@ -164,7 +167,8 @@ impl Shelf {
 
     /// Readings that match.
     pub fn find(&self, query: &desk::Query, previews: &Previews) -> Result<Found, Fault> {
-        let before = query.cursor.as_deref().map(str::parse).transpose().map_err(|_| Fault::WrongCursor)?;
+        let short = query.cursor.as_deref().is_none_or(|c| c.len() <= CURSOR_CHARS_MAX);
+        let before = query.cursor.as_deref().map(str::parse).transpose().ok().filter(|_| short).ok_or(Fault::WrongCursor)?;
         let status = query.status.map(|s| match s {
             desk::Status::Read => Status::Read,
             desk::Status::Refused => Status::Refused,

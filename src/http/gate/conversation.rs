@@ -338,7 +338,7 @@ impl Conversation {
         };
         self.scan = Scan::default();
         let rest = self.input.split_off(length);
-        let bytes = std::mem::replace(&mut self.input, Vec::new());
+        let bytes = std::mem::take(&mut self.input);
         match Head::parse(&bytes, self.limits.body_bytes) {
             Err(refusal) => self.refuse(refusal, now_ms),
             Ok(head) => self.take_head(&head, &rest, now_ms),

@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 const TICK_MS: u64 = 100;
 /// Largest piece read at once, bytes.
 const PIECE_BYTES: usize = 64 << 10;
+/// What every connection may hold even where the memory is full, bytes: a head and a small answer. Those who ask for little are
+/// not to suffer for those who hold much.
+const SMALL_BYTES: usize = 32 << 10;
 /// Connections accepted before those that are open have their turn.
 const ACCEPTED_AT_ONCE: usize = 64;
 /// What the waker wakes.
@@ -304,13 +307,14 @@ impl EventLoop {
     /// Keeps the memory within its bounds after the connection at `place` has grown.
     fn make_room(&mut self, place: usize, now_ms: u64) {
         let Some(connection) = self.places.get_mut(place).and_then(Option::as_mut) else { return };
-        if self.accounts.of(connection.peer).held > self.limits.held_bytes_per_peer && connection.accounted > PIECE_BYTES {
+        if self.accounts.of(connection.peer).held > self.limits.held_bytes_per_peer && connection.accounted > SMALL_BYTES {
             connection.talk.refuse(Refusal::PeerMemory, now_ms);
             self.due.push(place);
             self.settle(place, now_ms);
         }
-        while self.accounts.held() > self.limits.held_bytes {
-            let large = |c: &&Connection| c.accounted > PIECE_BYTES;
+        let grown = self.places.get(place).and_then(Option::as_ref).is_some_and(|c| c.accounted > SMALL_BYTES);
+        while grown && self.accounts.held() > self.limits.held_bytes {
+            let large = |c: &&Connection| c.accounted > SMALL_BYTES;
             let [grace_ms, _] = GRACES_MS;
             let open = self.places.iter().enumerate().filter_map(|(n, c)| Some((n, c.as_ref().filter(large)?)));
             let victim = slowest(open.map(|(n, c)| (n, c.talk.rate(grace_ms, now_ms)))).unwrap_or(place);

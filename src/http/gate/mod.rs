@@ -120,6 +120,15 @@ impl Default for GateLimits {
     }
 }
 
+impl GateLimits {
+    /// A site that allows larger bodies gets the memory for one.
+    fn with_room_for_a_body(self) -> Self {
+        let body = usize::try_from(self.body_bytes).unwrap_or(usize::MAX).saturating_add(limits::HEAD_BYTES_MAX * 8);
+        let held_bytes_per_peer = self.held_bytes_per_peer.max(body);
+        Self { held_bytes: self.held_bytes.max(held_bytes_per_peer), held_bytes_per_peer, ..self }
+    }
+}
+
 /// Why the gate cannot start or change its certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
@@ -192,7 +201,7 @@ impl Gate {
     /// # Errors
     /// An address, certificate or limit of the system that does not allow it.
     pub fn start(config: GateConfig) -> Result<Self, GateError> {
-        let limits = descriptors(&config.limits)?;
+        let limits = descriptors(&config.limits)?.with_room_for_a_body();
         let mut doors = Vec::new();
         let mut addresses = Vec::new();
         for listening in config.listeners {

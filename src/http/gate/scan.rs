@@ -24,6 +24,7 @@ pub struct Scan {
     at: usize,
     line_begin: usize,
     lines: usize,
+    spaces: usize,
     after_return: bool,
 }
 
@@ -58,6 +59,7 @@ impl Scan {
             b'\t' | b' '..=b'~' => {}
             _ => return Err(Refusal::ForbiddenByte),
         }
+        self.spaces += usize::from(byte == b' ');
         if self.lines == 0 && self.at > REQUEST_LINE_MAX {
             return Err(Refusal::TargetTooLong);
         }
@@ -71,6 +73,8 @@ impl Scan {
         match (empty, self.lines) {
             (true, 0) => Err(Refusal::RequestLine),
             (true, _) => Ok(true),
+            // A method, a target and a version: who speaks another protocol is told at once.
+            (false, 0) if self.spaces != 2 => Err(Refusal::RequestLine),
             (false, fields) if fields > HEAD_FIELDS_MAX => Err(Refusal::TooManyFields),
             _ => {
                 self.lines += 1;
@@ -101,7 +105,9 @@ mod tests {
 
     #[test]
     fn the_first_offending_byte_decides() {
-        let cases: [(&[u8], Refusal); 10] = [
+        let cases: [(&[u8], Refusal); 12] = [
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Refusal::RequestLine),
+            (b"GET /\r\n", Refusal::RequestLine),
             (b"GET / HTTP/1.1\n", Refusal::LineEnd),
             (b"GET / HTTP/1.1\r\nHost: a\n", Refusal::LineEnd),
             (b"GET /\rx", Refusal::LineEnd),
@@ -109,9 +115,9 @@ mod tests {
             (b"GET /\0", Refusal::ForbiddenByte),
             (b"GET /\xC3", Refusal::ForbiddenByte),
             (b"GET / HTTP/1.1\r\na: \x7f", Refusal::ForbiddenByte),
-            (b"GET / HTTP/1.1\r\n a", Refusal::FoldedField),
+            (b"GET / HTTP/1.1\r\n ", Refusal::FoldedField),
             (b"\r\n", Refusal::RequestLine),
-            (b" GET", Refusal::RequestLine),
+            (b" ", Refusal::RequestLine),
         ];
         for (bytes, refusal) in cases {
             assert_eq!(whole(bytes), Err(refusal), "{}", bytes.escape_ascii());

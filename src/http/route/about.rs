@@ -3,6 +3,7 @@
 use super::Context;
 use super::answer::Answer;
 use super::problem::{Code, Problem};
+use super::reading_json::shortest;
 use super::request::Request;
 use crate::http::page;
 use crate::report::record::PROGRAM;
@@ -26,7 +27,7 @@ pub fn models(context: &Context, request: &Request) -> Result<Answer, Problem> {
                     "name": lang.pick(&f.en, &f.zh),
                     "variable": f.variable,
                     "trained": f.trained,
-                    "threshold": f.operating.map(|o| o.threshold),
+                    "threshold": f.operating.map(|o| shortest(o.threshold)),
                 })
             };
             json!({

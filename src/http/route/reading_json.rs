@@ -98,11 +98,16 @@ fn finding(entry: &Entry, finding: &KeptFinding, maps: Maps, lang: Lang) -> Valu
         "id": finding.id,
         "name": lang.pick(&finding.en, &finding.zh),
         "trained": numbers.is_some(),
-        "probability": numbers.map(|n| n.probability),
-        "threshold": numbers.map(|n| n.threshold),
+        "probability": numbers.map(|n| shortest(n.probability)),
+        "threshold": numbers.map(|n| shortest(n.threshold)),
         "positive": numbers.map(|n| n.positive),
         "heatmap": heatmap,
     })
+}
+
+/// The number as records write it: with the fewest digits that mean it and no other `f32`.
+pub fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| f64::from(value))
 }
 
 /// A reading as an answer to the film that was sent: a refused one is a problem.

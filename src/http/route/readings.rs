@@ -139,7 +139,7 @@ fn query(request: &Request) -> Result<Query, Problem> {
         finding: text("finding")?,
         status,
         text: text("q")?,
-        cursor: text("cursor")?,
+        cursor: request.value("cursor").map(str::to_owned),
         limit,
     })
 }

@@ -78,6 +78,7 @@ def main():
     database.execute(f"PRAGMA application_id = {0x63786278}")
     database.execute("PRAGMA user_version = 1")
     previous, count = sha(NAME), 0
+    lines = ["", ""]
     for n in range(3):
         row = reading(n)
         names = ", ".join(row)
@@ -90,10 +91,12 @@ def main():
         values = [count, row["created_ms"], *fields, previous, link]
         database.execute(f"INSERT INTO audit VALUES ({', '.join('?' * 9)})", values)
         previous = link
+        head = f"{count:020}:{link.hex()}"
+        lines[count % 2] = f"{head}:{sha(head.encode()).hex()[:8]}\n"
     database.execute("INSERT INTO state VALUES ('highest_ms', ?)", [NOW + 2])
     database.commit()
     database.close()
-    (HERE / "audit.head").write_text(f"{count:020}:{previous.hex()}\n")
+    (HERE / "audit.head").write_text("".join(lines))
 
 
 main()

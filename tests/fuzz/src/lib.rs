@@ -1,14 +1,32 @@
 //! The property that every reading keeps, the corpus that is replayed over it, and how the corpus is drawn.
 
+pub mod config;
 pub mod corpus;
 #[path = "../../it/dicom_file.rs"]
 pub mod dicom_file;
 pub mod mutation;
 pub mod property;
+pub mod request_head;
+pub mod small;
+pub mod token;
 
 #[cfg(test)]
 mod tests {
+    use super::small::TARGETS;
     use super::{corpus, property};
+
+    #[test]
+    fn every_file_of_every_small_corpus_keeps_its_property_and_is_as_it_is_drawn() {
+        for target in TARGETS {
+            let files = target.corpus().unwrap();
+            for (_, bytes) in &files {
+                (target.property)(bytes);
+            }
+            for drawn in (target.draw)() {
+                assert!(files.contains(&drawn), "{} of {} is not committed: run with --draw", drawn.0, target.name);
+            }
+        }
+    }
 
     #[test]
     fn every_corpus_file_keeps_the_property() {

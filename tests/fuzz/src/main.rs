@@ -1,9 +1,11 @@
 //! `cargo run -- --seconds 120 [--seed N] [--only NAME]` mutates the corpus, or the files whose names
 //! hold NAME, and checks the property on each mutation;
+//! `cargo run -- --target token --executions 10000000 [--seed N]` does so for a target of small inputs;
 //! `cargo run -- --draw` draws the corpus anew; `cargo run -- FILE` checks one file.
 //! The input that is being checked lies in `last_input` meanwhile, so that even an abort leaves it.
 
 use chexbox_fuzz::mutation::{Dice, mutated};
+use chexbox_fuzz::small::{TARGETS, Target};
 use chexbox_fuzz::{corpus, property::radiograph_never_lies};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,7 +24,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             for (name, bytes) in corpus::files() {
                 std::fs::write(corpus::folder().join(name), bytes)?;
             }
-            Ok(())
+            TARGETS.iter().try_for_each(|target| Ok(target.redraw()?))
+        }
+        Some("--target") => {
+            let name = option("--target").map_or("", String::as_str);
+            let target = Target::named(name).ok_or_else(|| format!("no target is called {name}"))?;
+            target.fuzz(number("--executions").unwrap_or(100_000), number("--seed").unwrap_or(1))
         }
         Some(path) if !path.starts_with("--") => {
             let bytes = std::fs::read(path)?;
