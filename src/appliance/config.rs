@@ -3,6 +3,7 @@
 //! In: the text of the file, and the flags, which win. Out: [`Settings`] of which every value was checked. Never: a key that
 //! is not known, or a value that is quietly changed.
 
+use super::dicom_in::DicomIn;
 use super::machine::{MACHINE_ID, PRODUCT_UUID};
 use crate::limits;
 use serde::Deserialize;
@@ -80,6 +81,21 @@ pub struct Keys {
     /// Share of the disk, percent, beyond which the oldest readings are removed; 80 unless given / 磁盘占用上限（%）
     #[arg(long, value_name = "PERCENT")]
     pub retain_disk_percent: Option<u8>,
+    /// Take films by C-STORE: a port of this machine alone, or ADDRESS:PORT / DICOM 接收端口
+    #[arg(long, value_name = "PORT")]
+    pub dicom: Option<String>,
+    /// Our AE title; CHEXBOX unless given / 本机 AE 标题
+    #[arg(long, value_name = "TITLE")]
+    pub dicom_title: Option<String>,
+    /// Modality that may send, by AE title, and from where; repeatable; needed beyond this machine / 允许发送的设备
+    #[arg(long, value_name = "TITLE[@ADDRESS]")]
+    pub dicom_peer: Option<Vec<String>>,
+    /// Take secondary captures too / 同时接收二次截图
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    pub dicom_secondary_capture: Option<bool>,
+    /// DICOM under TLS, with tls-cert and tls-key / DICOM 使用 TLS
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    pub dicom_tls: Option<bool>,
 }
 
 /// What holds for the service: every key with its value, checked.
@@ -121,6 +137,8 @@ pub struct Settings {
     pub retain_days: Option<u32>,
     /// Share of the disk, percent.
     pub retain_disk_percent: Option<u8>,
+    /// Films that come by C-STORE; none where they do not.
+    pub dicom: Option<DicomIn>,
 }
 
 /// What stands between the service and clients elsewhere.
@@ -175,6 +193,11 @@ impl Keys {
             keep_images: self.keep_images.or(file.keep_images),
             retain_days: self.retain_days.or(file.retain_days),
             retain_disk_percent: self.retain_disk_percent.or(file.retain_disk_percent),
+            dicom: self.dicom.or(file.dicom),
+            dicom_title: self.dicom_title.or(file.dicom_title),
+            dicom_peer: self.dicom_peer.or(file.dicom_peer),
+            dicom_secondary_capture: self.dicom_secondary_capture.or(file.dicom_secondary_capture),
+            dicom_tls: self.dicom_tls.or(file.dicom_tls),
         }
     }
 
@@ -184,6 +207,10 @@ impl Keys {
     /// [`ConfigError::Values`] with all that cannot be meant.
     pub fn settings(self) -> Result<Settings, ConfigError> {
         let mut faults = Vec::new();
+        let dicom = DicomIn::of(&self).unwrap_or_else(|of_dicom| {
+            faults.extend(of_dicom);
+            None
+        });
         let mut within = |key: &str, value: u64, least: u64, most: u64| {
             if !(least..=most).contains(&value) {
                 faults.push(format!("{key} is {value}, allowed are {least} to {most} / {key} 应在 {least} 到 {most} 之间"));
@@ -230,6 +257,7 @@ impl Keys {
             keep_images: self.keep_images.unwrap_or(false),
             retain_days: self.retain_days.filter(|d| *d > 0),
             retain_disk_percent: self.retain_disk_percent,
+            dicom,
         };
         faults.extend(settings.listen.iter().filter_map(|at| settings.may_listen(*at).err()));
         if faults.is_empty() { Ok(settings) } else { Err(ConfigError::Values(faults)) }

@@ -42,7 +42,7 @@ pub trait Intake: Send + Sync {
     ///
     /// # Errors
     /// What the sender is to be told.
-    fn film(&self, file: &[u8], from: &Peer) -> Result<(), IntakeFault>;
+    fn film(&self, file: Vec<u8>, from: &Peer) -> Result<(), IntakeFault>;
 }
 
 /// Why a film was not taken.

@@ -87,7 +87,7 @@ fn object(scratch: &Scratch, name: &str, kind: &str) -> PathBuf {
 }
 
 /// A program of others', or a line that says what was skipped.
-fn tool(program: &str, what: &str) -> Option<PathBuf> {
+pub fn tool(program: &str, what: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     let found = folders.map(|folder| folder.join(program)).find(|file| file.is_file());

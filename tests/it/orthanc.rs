@@ -53,6 +53,11 @@ impl Orthanc {
         serde_json::from_slice(&self.ask("POST", path, body).unwrap_or_else(|| panic!("{path}: not taken"))).unwrap()
     }
 
+    /// Sets what lies at a path.
+    pub fn put(&self, path: &str, body: &[u8]) {
+        self.ask("PUT", path, body).unwrap_or_else(|| panic!("{path}: not taken"));
+    }
+
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> Option<Vec<u8>> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(START)).ok()?;

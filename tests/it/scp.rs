@@ -1,14 +1,18 @@
 //! Promise: a modality's films arrive by C-STORE and are acknowledged only when they were kept; who is
 //! not configured, lies about lengths, waits for ever or comes in crowds costs nobody else anything.
 
+use crate::daemon::{Daemon, state};
 use crate::dicom_file::{DicomFile, drawn};
+use crate::dicom_objects::tool;
+use crate::orthanc::Orthanc;
 use crate::run::Scratch;
 use chexbox::dicom_net::scp::{AllowedPeer, Intake, IntakeFault, Peer, Peers, Scp, ScpConfig, SecondaryCapture, Times};
 use chexbox::limits::DICOM_ASSOCIATIONS_OF_PEER_MAX;
 use chexbox::radiograph::{decode, stored_pixels};
+use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,12 +33,12 @@ struct Shelf {
 }
 
 impl Intake for Shelf {
-    fn film(&self, file: &[u8], from: &Peer) -> Result<(), IntakeFault> {
+    fn film(&self, file: Vec<u8>, from: &Peer) -> Result<(), IntakeFault> {
         assert!(!self.panics.load(Ordering::SeqCst), "on purpose");
         if self.full.load(Ordering::SeqCst) {
             return Err(IntakeFault::OutOfResources);
         }
-        self.films.lock().unwrap().push((file.to_vec(), from.clone()));
+        self.films.lock().unwrap().push((file, from.clone()));
         Ok(())
     }
 }
@@ -241,6 +245,69 @@ fn films_arrive_over_tls_where_it_is_asked_for_and_none_in_the_clear() {
     assert_eq!(shelf.films.lock().unwrap().len(), 1);
     assert!(!dcmtk("storescu", &scp, &TITLES, &[path]).unwrap().status.success());
     assert_eq!(shelf.films.lock().unwrap().len(), 1);
+}
+
+/// Where the daemon takes films.
+fn dicom_port(daemon: &Daemon) -> String {
+    let log = daemon.log();
+    let line = log.lines().find_map(|line| line.split_once("DICOM as CHEXBOX at 127.0.0.1:")).unwrap_or_else(|| panic!("{log}"));
+    line.1.trim().to_owned()
+}
+
+#[test]
+fn a_film_that_was_acknowledged_is_a_reading_on_the_list_after_the_service_was_killed() {
+    let scratch = Scratch::new("scp-serve");
+    let path = film(&scratch, "film.dcm", COMPUTED_RADIOGRAPHY, "2.25.9");
+    let arguments = ["--dicom", "0", "--dicom-peer", "ROOM1@127.0.0.1", "--model", "findings10"];
+    let state = state(&scratch);
+    {
+        let daemon = Daemon::start(&state, &arguments);
+        let begun = Instant::now();
+        while !daemon.log().contains("DICOM as") {
+            assert!(begun.elapsed() < AT_ONCE, "{}", daemon.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let port = dicom_port(&daemon);
+        let sent = Command::new("storescu").args(TITLES).args(["127.0.0.1", &port]).arg(&path).output();
+        let Ok(sent) = sent else {
+            println!("skipped: storescu is not installed");
+            return;
+        };
+        assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+        daemon.signal("KILL");
+    }
+    let daemon = Daemon::start(&state, &arguments);
+    let listed = daemon.get("/v1/readings").json();
+    let readings = listed["readings"].as_array().unwrap();
+    assert_eq!(readings.len(), 1, "{listed}");
+    let sum: String = Sha256::digest(received(&path)).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(readings[0]["film"]["sha256"], sum.as_str(), "{listed}");
+}
+
+/// The film as the provider wrote it: the same data set behind a file meta group of its own.
+fn received(path: &Path) -> Vec<u8> {
+    let (scp, shelf) = started(config());
+    let output = dcmtk("storescu", &scp, &TITLES, &[path.to_owned()]).unwrap();
+    assert!(output.status.success());
+    shelf.films.lock().unwrap()[0].0.clone()
+}
+
+#[test]
+fn films_arrive_from_orthanc() {
+    let Some(program) = tool("Orthanc", "films sent by Orthanc") else { return };
+    let scratch = Scratch::new("scp-orthanc");
+    let peers = Peers::Only(vec![AllowedPeer { ae_title: "ORTHANC".to_owned(), address: None }]);
+    let (scp, shelf) = started(ScpConfig { peers, ..config() });
+    let bytes = std::fs::read(film(&scratch, "film.dcm", COMPUTED_RADIOGRAPHY, "2.25.9")).unwrap();
+    let orthanc = Orthanc::start(&program, scratch.path());
+    let taken = orthanc.post("/instances", &bytes);
+    let port = scp.address().port();
+    orthanc.put("/modalities/box", serde_json::json!(["CHEXBOX", "127.0.0.1", port]).to_string().as_bytes());
+    let sent = orthanc.post("/modalities/box/store", taken["ID"].as_str().unwrap().as_bytes());
+    assert_eq!(sent["FailedInstancesCount"], 0, "{sent}");
+    let films = shelf.films.lock().unwrap();
+    assert_eq!((films.len(), films[0].1.ae_title.as_str()), (1, "ORTHANC"));
+    assert!(stored_pixels(&films[0].0).unwrap().samples == stored_pixels(&bytes).unwrap().samples);
 }
 
 #[test]

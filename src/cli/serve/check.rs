@@ -32,6 +32,11 @@ pub fn run(settings: &Settings) -> Result<Exit, Failure> {
         0 => "tokens      none needed: this machine alone".to_owned(),
         n => format!("tokens      needed; {n} public key(s)"),
     });
+    if let Some(dicom) = &settings.dicom {
+        let peers =
+            if dicom.peers.is_empty() { "any peer of this machine".to_owned() } else { format!("{} peer(s)", dicom.peers.len()) };
+        lines.push(format!("dicom       {} at {}, {peers}", dicom.title, dicom.address));
+    }
     lines.push(format!("state       {}", settings.state.display()));
     for reader in &readers {
         let m = reader.session.manifest();

@@ -3,6 +3,7 @@
 mod admission;
 mod check;
 mod desk;
+mod intake;
 mod listen;
 mod measures;
 mod previews;
@@ -44,6 +45,7 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox serve                                     on this machine alone: http://127.0.0.1:8080 / 仅本机
   chexbox serve --check                             check /etc/chexbox/chexbox.toml, then end / 检查配置
   chexbox serve --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --public-key chexbox.pub
+  chexbox serve --dicom 0.0.0.0:11112 --dicom-peer ROOM1@10.0.0.7   films by C-STORE too / 同时接收 DICOM
   curl --data-binary @film.dcm http://127.0.0.1:8080/v1/readings
   chexbox probe http://127.0.0.1:8080               does it read as it should? / 自检
 
@@ -100,10 +102,14 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     *desk.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
     notify.ready();
     notify.status("reading films");
+    let scp = intake::start(&settings, &desk)?;
     rounds::start(&desk, &notify, &wakes)?;
     let why = serve_until_the_end(&desk, &wakes);
     notify.stopping();
     drop(context);
+    if let Some(scp) = scp {
+        scp.drain(Duration::from_millis(LAST_ANSWERS_MS));
+    }
     end(desk, backend);
     match why {
         Wake::StoreFailed => Err("the disk did not confirm a write; starting again opens what is on it".into()),

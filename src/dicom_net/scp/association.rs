@@ -111,21 +111,22 @@ fn respond(shared: &Shared, wire: &mut Wire, agreement: &Agreement, message: Mes
 
 /// Hands a film to the intake; success only on its word.
 fn store(shared: &Shared, agreement: &Agreement, context: &Context, instance: &str, data: Vec<u8>) -> Status {
-    let mut file = file_meta(context, instance, &agreement.peer.ae_title);
+    let mut file = file_meta(context, instance);
     file.extend(data);
     // A panic in reading the film costs this film its answer.
-    match catch_unwind(AssertUnwindSafe(|| shared.intake.film(&file, &agreement.peer))) {
+    match catch_unwind(AssertUnwindSafe(|| shared.intake.film(file, &agreement.peer))) {
         Ok(Ok(())) => Status::Success,
         Ok(Err(fault)) => Status::Fault(fault),
         Err(_) => Status::Fault(IntakeFault::Failed),
     }
 }
 
-/// Preamble and file meta information in front of a data set (PS3.10 7.1).
-fn file_meta(context: &Context, instance: &str, from: &str) -> Vec<u8> {
+/// Preamble and file meta information in front of a data set (PS3.10 7.1). Who sent it is left out: a film sent by two is
+/// the same bytes, and so one reading.
+fn file_meta(context: &Context, instance: &str) -> Vec<u8> {
     let mut meta = vec![0x02, 0, 0x01, 0, b'O', b'B', 0, 0, 2, 0, 0, 0, 0, 1];
     let mut text = |element: u8, vr: &[u8; 2], value: &[u8]| {
-        // UIDs of 64 characters and an AE title of 16.
+        // UIDs of 64 characters at most.
         let length = u16::try_from(value.len()).unwrap_or_default().to_le_bytes();
         meta.extend([0x02, 0, element, 0]);
         meta.extend(vr);
@@ -136,7 +137,6 @@ fn file_meta(context: &Context, instance: &str, from: &str) -> Vec<u8> {
     text(0x03, b"UI", &padded(instance));
     text(0x10, b"UI", &padded(&context.transfer_syntax));
     text(0x12, b"UI", &padded(dicom_ul::IMPLEMENTATION_CLASS_UID));
-    text(0x16, b"AE", format!("{from:width$}", width = from.len().next_multiple_of(2)).as_bytes());
     let length = u32::try_from(meta.len()).unwrap_or_default().to_le_bytes();
     let mut file = vec![0; 128];
     file.extend(b"DICM");
