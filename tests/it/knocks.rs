@@ -209,7 +209,7 @@ fn no_acknowledged_reading_is_lost_or_doubled_when_the_daemon_is_killed() {
 
 /// A film so small that it is refused at once: a refusal is as durable as a reading. Every fourth is read.
 fn tiny(seed: u64) -> Vec<u8> {
-    if seed % 4 == 0 { film(seed) } else { format!("no film {seed}").into_bytes() }
+    if seed.is_multiple_of(4) { film(seed) } else { format!("no film {seed}").into_bytes() }
 }
 
 /// Every acknowledged reading is in the list, once.
