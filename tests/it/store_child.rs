@@ -2,9 +2,10 @@
 
 use super::stored::{NOW, id, reading, someone, with_forward};
 use chexbox::store::{Settings, Store, StoreError};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// What the child does.
 const MODE: &str = "CHEXBOX_CHILD";
@@ -27,7 +28,31 @@ pub fn command(mode: &str, dir: &Path, from: u64) -> Command {
 /// What a child had said when it ended, in its words: the lines that begin with `:`.
 pub fn said(child: Child) -> Vec<String> {
     let output = child.wait_with_output().expect("a child ends");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    words(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// From when on a child's time runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// From its beginning.
+    Start,
+    /// From its first acknowledged reading: a loaded machine takes long to get there.
+    FirstReading,
+}
+
+/// What a child had said when it was killed.
+pub fn killed(mut child: Child, from: From, time: Duration) -> Vec<String> {
+    let mut out = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+    let mut text = String::new();
+    while from == From::FirstReading && !text.contains("\n:ack") && out.read_line(&mut text).expect("a child speaks UTF-8") > 0 {}
+    std::thread::sleep(time);
+    child.kill().expect("a child can be killed");
+    out.read_to_string(&mut text).expect("a child speaks UTF-8");
+    child.wait().expect("a child ends");
+    words(&text)
+}
+
+fn words(text: &str) -> Vec<String> {
     // A line that was cut off by death was not said.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().filter_map(|l| l.strip_prefix(':')).map(str::to_owned).collect()

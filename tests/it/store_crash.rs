@@ -1,7 +1,7 @@
 //! Death and faults at every place: nothing that was acknowledged is lost or doubled, and the chain is whole.
 
 use super::run::Scratch;
-use super::store_child::{command, said};
+use super::store_child::{From, command, killed, said};
 use super::stored::{NOW, id, reading, someone};
 use chexbox::store::{Query, Settings, Shutdown, Store, verify_audit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,11 +94,10 @@ fn killed_at_random_instants_nothing_acknowledged_is_lost_or_doubled() {
     let mut told = Told::default();
     let (mut next, mut productive) = (0, 0);
     for round in 0..kills {
-        let mut child = command("forever", scratch.path(), next).spawn().unwrap();
-        // From before the store is open to some dozens of readings.
-        std::thread::sleep(Duration::from_millis(spread(round, 150)));
-        child.kill().unwrap();
-        let lines = said(child);
+        let child = command("forever", scratch.path(), next).spawn().unwrap();
+        // Every third dies while it opens the store or soon after, the others among their readings.
+        let from = if round % 3 == 0 { From::Start } else { From::FirstReading };
+        let lines = killed(child, from, Duration::from_millis(spread(round, 150)));
         productive += u64::from(lines.iter().any(|l| l.starts_with("ack")));
         told.hear(&lines);
         // Numbers that may have been recorded without a word are left out.
