@@ -1,6 +1,6 @@
 //! Clients that mean no good, as functions of an address: what they send, and what they got for it.
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -39,7 +39,8 @@ impl Got {
 
 /// A connection from a source address of choice.
 pub fn connect_from(source: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
-    let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    // Closed in programs that other tests start meanwhile, or their few descriptors would be ours.
+    let client = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&client, &SocketAddr::from((source, 0)))?;
     connect(&client, &to)?;
     Ok(TcpStream::from(client))
