@@ -19,6 +19,7 @@ use super::desk::{Caller, Desk, Right};
 use answer::Answer;
 use problem::{Code, Problem};
 use request::Request;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tally::Tally;
@@ -135,11 +136,30 @@ impl Context {
             Who::Allowed(right, handler) => {
                 let what = format!("{} {}", route.method, route.pattern);
                 let admitted = self.desk.admit(request.header("authorization"), request.peer, *right, &what);
-                admitted.map_err(Problem::from).and_then(|caller| handler(self, request, &caller, &at))
+                let admitted = admitted.map_err(Problem::from).and_then(|caller| of_this_machine(caller, request));
+                admitted.and_then(|caller| handler(self, request, &caller, &at))
             }
         };
         (route.pattern, answer)
     }
+}
+
+/// The caller, where it showed a token or asks as this machine. A page of another site can send requests here, and under a name
+/// of its own that it points at this machine it could read the answers; its browser names both in Host and Origin.
+fn of_this_machine(caller: Caller, request: &Request) -> Result<Caller, Problem> {
+    let names = [request.header("host"), request.header("origin").map(|o| o.split_once("://").map_or(o, |(_, name)| name))];
+    match names.into_iter().flatten().find(|name| !is_loopback(name)) {
+        Some(name) if caller.token.is_none() => Err(Problem::new(Code::ForeignName).because(name.to_owned())),
+        _ => Ok(caller),
+    }
+}
+
+/// Whether an authority (RFC 3986, 3.2: name or address, and a port) means this machine and nothing else.
+fn is_loopback(authority: &str) -> bool {
+    let address =
+        authority.parse::<SocketAddr>().map(|a| a.ip()).or_else(|_| authority.trim_matches(['[', ']']).parse::<IpAddr>());
+    let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
+    address.map_or_else(|_| name.eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback())
 }
 
 /// What stands in the braces of a pattern; none where the path does not fit. A place is never empty.
@@ -178,6 +198,16 @@ mod tests {
             ("/", "", None),
         ] {
             assert_eq!(places(pattern, path), want, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_its_own() {
+        for own in ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.9:80", "[::1]:8080", "[::1]"] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for foreign in ["rebound.example:8080", "10.0.0.7", "localhost.example", "null", "", "127.0.0.1.example:80", "[::2]:1"] {
+            assert!(!is_loopback(foreign), "{foreign}");
         }
     }
 

@@ -246,6 +246,18 @@ fn unknown_addresses_methods_and_models_are_problems() {
 }
 
 #[test]
+fn without_tokens_pages_of_other_sites_and_foreign_names_get_no_answer() {
+    let scratch = Scratch::new("service-foreign");
+    let daemon = Daemon::start(&state(&scratch), &[]);
+    let own = format!("http://{}", daemon.address);
+    assert_eq!(daemon.ask("GET", "/v1/readings", &[("Origin", &own)], b"").status, 200);
+    for origin in ["http://rebound.example", "https://127.0.0.1.example", "null"] {
+        let answer = daemon.ask("GET", "/v1/readings", &[("Origin", origin)], b"");
+        assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("foreign_name")), "{origin}");
+    }
+}
+
+#[test]
 fn no_identity_of_a_film_is_in_any_log_metric_audit_record_error_or_file_beside_the_store() {
     let scratch = Scratch::new("service-identity");
     let temporary = scratch.join("tmp");

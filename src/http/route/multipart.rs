@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn each_file_comes_out_as_it_was_put_in() {
-        let contents: [&[u8]; 5] = [b"", b"a", b"\r\n", b"--B", b"\r\n-\r\n--C\r\n\r\n"];
+        let contents: [&[u8]; 5] = [b"", b"a", b"\r\n", b"-B", b"\r\n-\r\n--C\r\n\r\n"];
         for content in contents {
             let body = form(&[("; name=\"f\"; filename=\"a.dcm\"", content), ("; filename=b; name=f", b"second")]);
             let want = [(Some("a.dcm".to_owned()), content.to_vec()), (Some("b".to_owned()), b"second".to_vec())];

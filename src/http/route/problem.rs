@@ -40,6 +40,8 @@ pub enum Code {
     FilmNotKept,
     /// Neither the page nor one of its files.
     NoSuchPage,
+    /// Asked without a token under a name that is not this machine's, or by a page of another site.
+    ForeignName,
     /// What [`Fault`] says.
     Of(Fault),
 }
@@ -49,7 +51,7 @@ type Line = (&'static str, u16, [&'static str; 2], [&'static str; 2]);
 
 impl Code {
     /// Every code, for the document and tests.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::BadQuery,
         Self::BadBody,
         Self::BodyTooLarge,
@@ -61,6 +63,7 @@ impl Code {
         Self::NoSuchModel,
         Self::FilmNotKept,
         Self::NoSuchPage,
+        Self::ForeignName,
         Self::Of(Fault::NoToken),
         Self::Of(Fault::WrongToken),
         Self::Of(Fault::NotAllowed),
@@ -135,6 +138,15 @@ impl Code {
             Self::NoSuchPage => {
                 ("no_such_page", 404, ["the page has no such file", "页面没有该文件"], ["open / instead", "请打开 /"])
             }
+            Self::ForeignName => (
+                "foreign_name",
+                403,
+                ["without tokens the service answers this machine alone", "未配置令牌时，服务仅供本机使用"],
+                [
+                    "open it as http://127.0.0.1 with its port; for other names configure a public key and tokens",
+                    "请用 http://127.0.0.1 加端口打开；如需其他名称请配置公钥与令牌",
+                ],
+            ),
             Self::Of(Fault::NoToken) => (
                 "token_needed",
                 401,
