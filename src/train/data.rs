@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn all_faults_are_reported_at_once_with_their_rows() {
         let text = "file,patient,Mass,split,age\na,1,2,train,\na,1,0,train,0\n,2,0,train,61.0\nb,,0,train,120\n\
-                    c,3,x,val,411\nd,3,0,later,058Y\n../e,4,0,val,NaN\nf,5,0\n";
+                    c,3,x,val,411\nd,3,0,later,058Z\n../e,4,0,val,NaN\nf,5,0\n";
         let (_, faults) = parsed(text);
         let all = faults.lines.join("\n");
         for (row, what) in [
@@ -232,7 +232,7 @@ mod tests {
             (8, "file is ../e"),
             (9, "has 3 fields"),
             (6, "age is 411"),
-            (7, "age is 058Y"),
+            (7, "age is 058Z"),
             (8, "age is NaN"),
         ] {
             assert!(all.contains(&format!("row {row}: {what}")), "{what} not in\n{all}");

@@ -5,7 +5,7 @@
 use super::TrainError;
 use super::architecture::Architecture;
 use super::auxiliary::Auxiliary;
-use super::bundle::{Exported, Request, export};
+use super::bundle::{Bars, Exported, Request, export};
 use super::data::{Part, Record, Truth};
 use super::films::Films;
 use super::fit::{Watch, fit};
@@ -71,7 +71,7 @@ pub fn smoke(folder: &Path, watch: &mut dyn Watch) -> Result<Exported, TrainErro
     }
     let snapshot = Snapshot::load(&study.config.snapshot_path.join("latest.pt"), Device::Cpu)?;
     let (out, check) = (folder.join("bundle"), folder.join("check"));
-    let request = Request { version: "0.0.1", positives_min: POSITIVES_MIN, out: &out, check: &check };
+    let request = Request { version: "0.0.1", positives_min: POSITIVES_MIN, bars: Bars::Tell, out: &out, check: &check };
     let exported = export(&study, &snapshot, &request)?;
 
     let other = self::study(folder, "second", 2)?;

@@ -9,7 +9,7 @@ pub use folds::{FoldsArgs, run as run_folds};
 
 use bar::Bar;
 use chexbox::train::TrainError;
-use chexbox::train::bundle::{Exported, Request, export};
+use chexbox::train::bundle::{Bars, Exported, Request, export};
 use chexbox::train::ensemble::{self, Mean};
 use chexbox::train::fit::fit;
 use chexbox::train::label_set::LabelSet;
@@ -224,8 +224,13 @@ fn write_bundle(args: &ExportArgs, selection: &Selection) -> Result<(), TrainErr
     let path = args.snapshot.clone().unwrap_or_else(|| folder.join("best.pt"));
     let snapshot = Snapshot::load(&path, Device::Cpu)?;
     let check = folder.join("check");
-    let request =
-        Request { version: &args.model_version, positives_min: args.positives_min.into(), out: &args.out, check: &check };
+    let request = Request {
+        version: &args.model_version,
+        bars: Bars::Keep,
+        positives_min: args.positives_min.into(),
+        out: &args.out,
+        check: &check,
+    };
     let exported = export(&study, &snapshot, &request)?;
     say(&exported, &args.out);
     Ok(())
