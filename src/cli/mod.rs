@@ -47,6 +47,7 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox read films/ --json > a.jsonl      one record a line / 每行一条记录
   chexbox read film.png --lang zh           in Chinese / 中文
   chexbox read film.dcm --sr out --sc out   DICOM objects for an archive / 供归档的 DICOM 对象
+  chexbox serve                             films by web page, HTTP and DICOM / 启动服务（网页、接口、DICOM）
   chexbox watch inbox/                      read what a folder receives / 监视文件夹
   chexbox deidentify film.dcm --out out     a copy without the patient / 去标识副本
   chexbox models                            the models in this binary / 内置模型

@@ -171,7 +171,7 @@ pub struct Query {
     pub since_ms: Option<i64>,
     /// Made before, milliseconds since 1970.
     pub until_ms: Option<i64>,
-    /// Patient ID.
+    /// Patient ID or accession number, exactly.
     pub patient: Option<String>,
     /// Id of a finding that is positive.
     pub finding: Option<String>,
