@@ -69,9 +69,17 @@ def picture(href):
     return Image.open(io.BytesIO(answer.content))
 
 
-def overlay(reading, finding, opacity=0.55):
+def film_of(path, reading):
+    """The film as the service shows it. It forgets films after a while unless told to keep them; sent again, one is shown again."""
+    address = f"/v1/readings/{reading['id']}/film.png"
+    if session.head(options.url + address).status_code == 404:
+        read(path)
+    return picture(address)
+
+
+def overlay(path, reading, finding, opacity=0.55):
     """The film with the finding's heat map faded over it."""
-    film = picture(reading["film"]["href"]).convert("RGBA")
+    film = film_of(path, reading).convert("RGBA")
     heat = picture(finding["heatmap"]).convert("RGBA").resize(film.size)
     heat.putalpha(heat.getchannel("A").point(lambda a: int(a * opacity)))
     return Image.alpha_composite(film, heat)
@@ -79,17 +87,17 @@ def overlay(reading, finding, opacity=0.55):
 
 for path, reading in readings.items():
     for finding in reading.get("findings") or []:
-        if finding["positive"] and reading["film"]["href"]:
-            overlay(reading, finding).save(options.out / f"{path.stem}.{finding['id']}.png")
+        if finding["positive"]:
+            overlay(path, reading, finding).save(options.out / f"{path.stem}.{finding['id']}.png")
 
 # %% In a notebook: the first film with its positive findings, side by side
 if "get_ipython" in globals():
     import matplotlib.pyplot as plt
 
-    reading = next(r for r in readings.values() if r.get("findings"))
+    path, reading = next((p, r) for p, r in readings.items() if r.get("findings"))
     positive = [f for f in reading["findings"] if f["positive"]]
     figure, axes = plt.subplots(1, len(positive) + 1, figsize=(5 * (len(positive) + 1), 5), squeeze=False)
-    axes[0][0].imshow(picture(reading["film"]["href"]), cmap="gray")
+    axes[0][0].imshow(film_of(path, reading), cmap="gray")
     for axis, finding in zip(axes[0][1:], positive):
-        axis.imshow(overlay(reading, finding))
+        axis.imshow(overlay(path, reading, finding))
         axis.set_title(f"{finding['name']} {finding['probability']:.2f}")
