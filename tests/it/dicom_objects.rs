@@ -45,7 +45,7 @@ pub fn filed(file: DicomFile) -> DicomFile {
         .with((0x0008, 0x0090), "PN", "Ward^One")
         .with((0x0008, 0x1090), "LO", "Crayon 3")
         .with((0x0010, 0x0010), "PN", PLANTED)
-        .with((0x0010, 0x0020), "LO", "4711")
+        .with((0x0010, 0x0020), "LO", "MRN-4711")
         .with((0x0010, 0x0040), "CS", "F")
         .with((0x0020, 0x000D), "UI", "1.2.826.0.1.3680043.10.1.2")
         .with((0x0020, 0x000E), "UI", "1.2.826.0.1.3680043.10.1.3")
@@ -201,7 +201,7 @@ fn a_bundle_names_the_patient_by_identifier_alone() {
     let text = std::fs::read_to_string(object(&scratch, "a", "fhir.json")).unwrap();
     let bundle: Value = serde_json::from_str(&text).unwrap();
     let report = &bundle["entry"][0]["resource"];
-    assert_eq!(report["subject"]["identifier"]["value"], "4711");
+    assert_eq!(report["subject"]["identifier"]["value"], "MRN-4711");
     assert_eq!(report["imagingStudy"][0]["identifier"]["value"], "urn:oid:1.2.826.0.1.3680043.10.1.2");
     assert_eq!((&report["effectiveDateTime"], &report["status"]), (&"2020-01-01".into(), &"preliminary".into()));
     assert!(!text.contains("DOE") && !text.contains("1951"), "{text}");
