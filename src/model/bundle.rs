@@ -2,10 +2,9 @@
 //! carries some ([`Bundle::embedded`]); a folder of the same form gives others.
 
 use super::declared::check_shapes;
+use super::embedded;
 use super::manifest::{FileSpec, Manifest, ManifestError};
 use std::borrow::Cow;
-
-include!(concat!(env!("OUT_DIR"), "/embedded_models.rs"));
 
 /// Name of the manifest inside a bundle's folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
@@ -55,7 +54,7 @@ pub enum BundleError {
 impl Bundle {
     /// Names of the models this binary carries, in alphabetical order.
     pub fn embedded_names() -> impl Iterator<Item = &'static str> {
-        EMBEDDED.iter().map(|e| e.name)
+        embedded::names()
     }
 
     /// The model of this name that the binary carries. `build.rs` has checked its files; they are
@@ -64,10 +63,8 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`], if the binary is damaged.
     pub fn embedded(name: &str) -> Option<Result<Self, BundleError>> {
-        let found = EMBEDDED.iter().find(|e| e.name == name)?;
-        let bundle = Self::checked(found.manifest, |file| {
-            Ok(Cow::Borrowed(if file == found.probe_file { found.probe } else { found.onnx }))
-        });
+        let found = embedded::find(name)?;
+        let bundle = Self::checked(found.manifest(), |file| found.file(file));
         Some(bundle.map(|bundle| Self { origin: Origin::Binary, ..bundle }))
     }
 

@@ -4,6 +4,7 @@ pub mod architecture;
 mod bundle;
 mod declared;
 pub mod densenet_file;
+mod embedded;
 mod fuse;
 mod head;
 pub mod import;
