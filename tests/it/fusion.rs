@@ -296,7 +296,7 @@ fn calls(cap: Option<&str>) -> (String, Vec<(String, bool)>) {
 fn every_instruction_set_gives_the_same_calls_and_the_record_names_the_one_that_ran() {
     let (_, free) = calls(None);
     assert!(!free.is_empty());
-    for cap in ["portable", "avx2", "avx-vnni"] {
+    for cap in ["portable", "sse4.1", "avx2", "avx-vnni"] {
         let (engine, capped) = calls(Some(cap));
         assert_eq!(free, capped, "{cap}");
         assert!(engine.contains(" + chexbox "), "{engine}");
@@ -309,7 +309,7 @@ fn an_unknown_instruction_set_is_refused_with_those_there_are() {
     for args in [&["read"][..], &["--version", "-v"]] {
         let output = chexbox(args).env("CHEXBOX_CPU", "sse9").output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-        for word in ["CHEXBOX_CPU", "sse9", "avx512-vnni", "portable"] {
+        for word in ["CHEXBOX_CPU", "sse9", "avx512-vnni", "sse4.1", "portable"] {
             assert!(stderr(&output).contains(word), "{}", stderr(&output));
         }
     }

@@ -13,6 +13,8 @@ pub const CAP: &str = "CHEXBOX_CPU";
 pub enum InstructionSet {
     /// Plain loops of the compiler's baseline; what all others are tested against.
     Portable,
+    /// 128-bit integers, for small boxes without AVX.
+    Sse41,
     /// 256-bit integers without dot products, and FMA.
     Avx2,
     /// 256-bit dot products of bytes.
@@ -23,7 +25,7 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// All of them, the plainest first.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] = [Self::Portable, Self::Sse41, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni];
 
     /// The widest that this CPU has.
     #[must_use]
@@ -56,6 +58,7 @@ impl InstructionSet {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             match self {
                 Self::Portable => true,
+                Self::Sse41 => is_x86_feature_detected!("sse4.1"),
                 Self::Avx2 => avx2,
                 Self::AvxVnni => avx2 && is_x86_feature_detected!("avxvnni"),
                 Self::Avx512Vnni => {
@@ -76,6 +79,7 @@ impl InstructionSet {
     const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Sse41 => "sse4.1",
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",

@@ -45,7 +45,7 @@ const _: () = assert!(usize::BITS >= 64 && CHANNELS_MAX * SIDE_MAX * SIDE_MAX < 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum KernelError {
     /// The name of an instruction set is not known.
-    #[error("instruction set {name:?} is not known; one of avx512-vnni, avx-vnni, avx2, portable was expected")]
+    #[error("instruction set {name:?} is not known; one of avx512-vnni, avx-vnni, avx2, sse4.1, portable was expected")]
     UnknownInstructionSet {
         /// What stood there.
         name: String,

@@ -30,6 +30,8 @@ pub fn peak(set: InstructionSet, factors: Factors, turns: u64) -> Option<u64> {
         let lanes = unsafe {
             match (set, factors) {
                 (InstructionSet::Portable, _) => return None,
+                (InstructionSet::Sse41, Factors::Int8) => pairs_128(turns),
+                (InstructionSet::Sse41, Factors::F32) => floats_128(turns),
                 (InstructionSet::Avx512Vnni, Factors::Int8) => bytes_512(turns),
                 (InstructionSet::Avx512Vnni, Factors::F32) => floats_512(turns),
                 (InstructionSet::AvxVnni, Factors::Int8) => bytes_256(turns),
@@ -83,6 +85,14 @@ repeated!(floats_512, "avx512f", 16, _mm512_setzero_ps(), _mm512_set1_ps(1e-3), 
 #[cfg(target_arch = "x86_64")]
 repeated!(floats_256, "avx2,fma", 8, _mm256_setzero_ps(), _mm256_set1_ps(1e-3), |sum, factor| {
     _mm256_fmadd_ps(factor, factor, sum)
+});
+#[cfg(target_arch = "x86_64")]
+repeated!(pairs_128, "sse4.1", 16, _mm_setzero_si128(), _mm_set1_epi8(3), |sum, factor| {
+    _mm_add_epi32(sum, _mm_madd_epi16(_mm_maddubs_epi16(sum, factor), factor))
+});
+#[cfg(target_arch = "x86_64")]
+repeated!(floats_128, "sse4.1", 4, _mm_setzero_ps(), _mm_set1_ps(1e-3), |sum, factor| {
+    _mm_add_ps(_mm_mul_ps(sum, factor), factor)
 });
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod sse41;
 
 use super::arithmetic::{Arithmetic, Operations, Product, Scaled};
 use super::loops::PoolSizes;
@@ -29,6 +31,8 @@ impl StemOperations {
         match set {
             InstructionSet::Portable => portable::STEM,
             #[cfg(target_arch = "x86_64")]
+            InstructionSet::Sse41 => sse41::STEM,
+            #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 | InstructionSet::AvxVnni => avx2::STEM,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Vnni => avx512::STEM,
@@ -46,6 +50,8 @@ impl Arithmetic for F32 {
     fn operations(set: InstructionSet) -> Operations<Self> {
         match set {
             InstructionSet::Portable => portable::OPERATIONS,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Sse41 => sse41::OPERATIONS,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 | InstructionSet::AvxVnni => avx2::OPERATIONS,
             #[cfg(target_arch = "x86_64")]

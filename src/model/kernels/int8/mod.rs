@@ -8,6 +8,8 @@ mod avx512;
 mod avx_vnni;
 mod portable;
 #[cfg(target_arch = "x86_64")]
+mod sse41;
+#[cfg(target_arch = "x86_64")]
 mod ymm;
 
 use super::arithmetic::{Arithmetic, Operations, Scaled};
@@ -30,6 +32,8 @@ impl Arithmetic for Int8 {
     fn operations(set: InstructionSet) -> Operations<Self> {
         match set {
             InstructionSet::Portable => portable::OPERATIONS,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Sse41 => sse41::OPERATIONS,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => avx2::OPERATIONS,
             #[cfg(target_arch = "x86_64")]
