@@ -170,8 +170,8 @@ pub const DRAIN_MS_MAX: u64 = 8_000;
 /// Largest configuration file, bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
-/// Most connections that the gate holds at once: each costs at most a head of 16 KiB, or 64 KiB while a TLS handshake is made as
-/// large as it may be, so that all of them together stay at 64 MiB.
+/// Most connections that the gate holds at once: each costs at most a head or a TLS handshake of 16 KiB and the room that its
+/// buffers grow by, so that all of them together stay below 64 MiB.
 pub const CONNECTIONS_MAX: usize = 1_024;
 
 /// Most connections of one peer. A browser opens six, a proxy in front of the gate is given more by its configuration.
@@ -185,6 +185,10 @@ pub const LINE_WAIT_MS: u64 = 5_000;
 
 /// Longest head of a request or of an answer, bytes; nginx and Apache allow 8 KiB and 32 KiB.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Most bytes that a client sends until its TLS handshake is over. A hello has half a kilobyte, with a post-quantum key two; no
+/// certificate of a client's is asked for. rustls alone would hold 64 KiB of it.
+pub const HANDSHAKE_BYTES_MAX: usize = 16 << 10;
 
 /// Most fields of a head. Browsers send under 30.
 pub const HEAD_FIELDS_MAX: usize = 64;

@@ -5,7 +5,7 @@
 
 mod about;
 pub mod answer;
-mod multipart;
+pub mod multipart;
 mod pictures;
 pub mod problem;
 mod reading_json;

@@ -24,7 +24,6 @@ use dicom_core::{Length, Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_object::mem::InMemElement;
-use std::borrow::Cow;
 
 /// What stands for a text that was removed where one must stand.
 const DUMMY_TEXT: &str = "REMOVED";
@@ -84,7 +83,7 @@ pub struct Deidentified {
 /// De-identifies one DICOM file.
 ///
 /// # Errors
-/// `UnknownFormat` for what is not DICOM, `UnsupportedEncoding` for floating point pixels or where the SOP Class UID is absent,
+/// `UnknownFormat` for what is not DICOM, `UnsupportedEncoding` for floating point pixels or where no SOP Class UID stands,
 /// otherwise as the structural check says.
 pub fn deidentify(bytes: &[u8], key: &[u8]) -> Result<Deidentified, Refusal> {
     if !is_dicom(bytes) {
@@ -94,6 +93,7 @@ pub fn deidentify(bytes: &[u8], key: &[u8]) -> Result<Deidentified, Refusal> {
     let header = Header::of(&structure)?;
     let class = header
         .text(tags::SOP_CLASS_UID)
+        .filter(|class| uid::is_sound(class))
         .ok_or_else(|| Refusal::new(Code::UnsupportedEncoding, "SOPClassUID (0008,0016) is absent: not an object of DICOM"))?;
     let cautions = cautions(&header);
     let mut pass = Pass { key, changed: 0 };
@@ -134,17 +134,24 @@ fn state_what_was_done(object: &mut InMemDicomObject) {
 
 /// Puts the pixels back as they were; returns the transfer syntax that they are now in: uncompressed ones become explicit VR
 /// little endian.
-fn put_pixels(object: &mut InMemDicomObject, structure: &Structure<'_>) -> Result<String, Refusal> {
+fn put_pixels(object: &mut InMemDicomObject, header: &Header<'_>, structure: &Structure<'_>) -> Result<String, Refusal> {
     let uncompressed = EXPLICIT_LITTLE_UID.to_owned();
     match &structure.pixels {
         None => Ok(uncompressed),
         Some(PixelData::Float) => Err(Refusal::new(Code::UnsupportedEncoding, "the pixels are floating point numbers")),
         Some(PixelData::Native { vr, bytes }) => {
             let mut pixels = structure.bytes(bytes).to_vec();
-            if structure.encoding == Encoding::ExplicitBig && *vr == VR::OW {
+            // Samples of two bytes are words whatever VR the file gives them, and are decoded so.
+            let words = *vr == VR::OW || header.integer(tags::BITS_ALLOCATED)?.is_some_and(|bits| bits > 8);
+            if structure.encoding == Encoding::ExplicitBig && words {
                 pixels.chunks_exact_mut(2).for_each(<[u8]>::reverse);
             }
-            object.put(InMemElement::new(tags::PIXEL_DATA, *vr, PrimitiveValue::U8(pixels.into())));
+            let vr = match vr {
+                VR::OB | VR::OW => *vr,
+                _ if words => VR::OW,
+                _ => VR::OB,
+            };
+            object.put(InMemElement::new(tags::PIXEL_DATA, vr, PrimitiveValue::U8(pixels.into())));
             Ok(uncompressed)
         }
         Some(PixelData::Encapsulated { fragments }) => {
@@ -166,15 +173,17 @@ impl Pass<'_> {
     /// The whole copy, and its SOP Instance UID.
     fn file(&mut self, header: &Header<'_>, structure: &Structure<'_>, class: &str) -> Result<(Vec<u8>, String), Refusal> {
         let mut object = self.data_set(header.object());
-        let stated = object.get(tags::SOP_INSTANCE_UID).and_then(|element| element.to_str().ok()).map(Cow::into_owned);
+        let stated = object.get(tags::SOP_INSTANCE_UID).and_then(|element| element.to_multi_str().ok()?.first().cloned());
         let instance = stated
-            .filter(|uid| !uid.is_empty())
+            .filter(|uid| uid::is_sound(uid))
             .or_else(|| uid::keyed(self.key, "absent"))
             .unwrap_or_else(uid::implementation_class);
         object.put(text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"));
+        // Whatever VR the file gives it.
+        object.put(text(tags::SOP_CLASS_UID, VR::UI, class));
         object.put(text(tags::SOP_INSTANCE_UID, VR::UI, &instance));
         state_what_was_done(&mut object);
-        let transfer_syntax = put_pixels(&mut object, structure)?;
+        let transfer_syntax = put_pixels(&mut object, header, structure)?;
         let file = part10::file(&object, class, &instance, &transfer_syntax)
             .map_err(|e| Refusal::new(Code::InternalFault, e.to_string()))?;
         Ok((file, instance))
@@ -189,6 +198,8 @@ impl Pass<'_> {
     fn element(&mut self, element: &InMemElement) -> Option<InMemElement> {
         let (tag, vr) = (element.header().tag, element.header().vr);
         let action = match profile::action(tag) {
+            // Groups below 0008 are of files and messages; in a data set a reader would take them for the file's own.
+            _ if tag.group() < 0x0008 => Some(Action::Remove),
             _ if tag.group() % 2 == 1 || vr == VR::UN || tag == tags::SPECIFIC_CHARACTER_SET => Some(Action::Remove),
             Some(action) => Some(action),
             None if vr == VR::PN => Some(Action::Empty),

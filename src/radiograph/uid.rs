@@ -12,6 +12,11 @@ const IMPLEMENTATION: &[&[u8]] = &[b"chexbox", b"implementation class"];
 /// Implementation Version Name (0002,0013), at most 16 characters.
 pub const IMPLEMENTATION_VERSION_NAME: &str = concat!("CHEXBOX_", env!("CARGO_PKG_VERSION"));
 
+/// Whether this is a UID (PS3.5 9.1): 1 to 64 digits and dots.
+pub fn is_sound(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
 /// The UID of these words, in this order.
 pub fn derived(words: &[&[u8]]) -> String {
     let mut hash = Sha256::new();

@@ -13,7 +13,9 @@ use webdriver::Browser;
 
 const TAB: &str = "\u{E004}";
 const ENTER: &str = "\u{E007}";
+const LEFT: &str = "\u{E012}";
 const RIGHT: &str = "\u{E014}";
+const SHIFT: &str = "\u{E008}";
 /// Widths that the page is made for: telephone, tablet, desk.
 const SIZES: [(u32, u32); 3] = [(390, 844), (820, 1180), (1440, 900)];
 /// Every film is positive for this finding at this operating point, so that both calls are seen.
@@ -44,6 +46,14 @@ fn choose(browser: &Browser, selector: &str) {
     let script = "location.hash = [...document.querySelectorAll('#days a')].find(a => a.matches(arguments[0])).hash";
     browser.run_with(script, &json!([selector]));
     browser.until("location.hash.includes(document.querySelector('#days a[aria-current]')?.dataset.reading)");
+}
+
+/// A number for what the canvas shows when nothing more changes.
+fn settled(browser: &Browser) -> Value {
+    browser.run_promise(
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))",
+    );
+    browser.run(PIXELS)
 }
 
 /// Faults that the console tells of, without the lines that Chromium writes for every status from 400 on.
@@ -100,12 +110,7 @@ fn heat_map_opacity_and_window_change_what_is_seen_and_reset_brings_the_film_bac
     browser.until(FILM);
     // The positive finding's map lies over the film from the beginning.
     browser.until("document.getElementById('heat').getAttribute('aria-pressed') === 'true' && document.getElementById('over-what').textContent");
-    let settled = || {
-        browser.run_promise(
-            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))",
-        );
-        browser.run(PIXELS)
-    };
+    let settled = || settled(&browser);
     let with = settled();
     browser.click("#heat");
     browser.until("!document.getElementById('over-what').textContent");
@@ -147,6 +152,120 @@ fn heat_map_opacity_and_window_change_what_is_seen_and_reset_brings_the_film_bac
     let pdf = webdriver::base64(browser.devtools("Page.printToPDF", &json!({}))["data"].as_str().unwrap());
     assert!(pdf.starts_with(b"%PDF") && pdf.len() > 10_000);
     assert_eq!(complaints(&browser), Vec::<String>::new());
+}
+
+#[test]
+fn films_dragged_in_from_outside_are_read_wherever_they_are_dropped() {
+    let Some(browser) = Browser::open("en-GB", 1440, 900, "films dropped on the page") else { return };
+    let films = Films::new("page-drop");
+    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    open(&browser, &place.address);
+    let dropped = "document.getElementById('drop').hidden";
+    browser.drop_files("#welcome", &["one.png", "patient.dcm"].map(|name| films.path(name)), || {
+        browser.until(&format!("!{dropped}"));
+        assert_eq!(browser.text("#drop"), "Let go to read these films");
+        browser.picture("1440-en-drop");
+    });
+    browser.until(dropped);
+    browser.until(ENDED);
+    let rows = "return [...document.querySelectorAll('#intake-rows li')].map(li => [li.querySelector('.name').textContent, li.dataset.state])";
+    assert_eq!(browser.run(rows), json!([["one.png", "done"], ["patient.dcm", "done"]]));
+    browser.until(FILM);
+    // Over a film that is open as well.
+    browser.drop_files("#film", &[films.path("notes.txt")], || browser.until(&format!("!{dropped}")));
+    browser.until("document.querySelectorAll('#intake-rows li').length === 3");
+    browser.until(ENDED);
+    assert_eq!(browser.run(rows)[2], json!(["notes.txt", "refused"]));
+    // And by script, as tools for testing pages do it: the events are the page's own, whoever sends them.
+    let synthetic = "const data = new DataTransfer(); data.items.add(new File(['no film'], 'text.txt')); const drag = (what, place) => place.dispatchEvent(new DragEvent(what, {bubbles: true, cancelable: true, dataTransfer: data})); drag('dragenter', document.body); drag('dragover', document.body); drag('drop', document.getElementById('rail'));";
+    browser.run(synthetic);
+    browser.until("document.querySelectorAll('#intake-rows li').length === 4");
+    browser.until(ENDED);
+    assert_eq!(complaints(&browser), Vec::<String>::new());
+}
+
+#[test]
+fn a_film_is_zoomed_by_wheel_and_two_fingers_and_moved_by_mouse_and_keys() {
+    let Some(browser) = Browser::open("en-GB", 1440, 900, "zoom of the film") else { return };
+    let films = Films::new("page-zoom");
+    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    open(&browser, &place.address);
+    upload(&browser, &films, &["one.png"]);
+    browser.until(FILM);
+    browser.until("document.getElementById('over-what').textContent");
+    let whole = settled(&browser);
+    let zoom = || browser.text("#over-window").split("  ").nth(2).map(str::to_owned);
+    let window = "W 256  L 128";
+    assert_eq!((zoom(), browser.text("#over-window").as_str()), (None, window));
+
+    // What lies under the pointer stays there: turned in and out again, nothing has moved.
+    browser.wheel("#film", (-120, 90), -400);
+    browser.until("document.getElementById('over-window').textContent.endsWith('272 %')");
+    let corner = settled(&browser);
+    assert_ne!(corner, whole);
+    browser.picture("1440-en-zoomed");
+    browser.drag_with(1, "#film", 60, 30);
+    let moved = settled(&browser);
+    assert_ne!(moved, corner, "the middle button moves the film");
+    assert!(browser.text("#over-window").starts_with(window), "and changes no window: {}", browser.text("#over-window"));
+    browser.run("document.getElementById('film').focus()");
+    browser.press_with(SHIFT, RIGHT);
+    let beside = settled(&browser);
+    assert_ne!(beside, moved, "so do Shift and the arrows");
+    browser.press_with(SHIFT, LEFT);
+    assert_eq!(settled(&browser), moved);
+    browser.drag("#film", 40, 0);
+    assert!(!browser.text("#over-window").starts_with(window), "a plain drag is for window and level");
+    browser.press("0");
+    assert_eq!(settled(&browser), whole, "0 shows all of it again");
+
+    browser.pinch("#film", 50, 150);
+    browser.until("document.getElementById('over-window').textContent.endsWith('300 %')");
+    assert!(browser.text("#over-window").starts_with(window), "two fingers change no window: {}", browser.text("#over-window"));
+    browser.picture("1440-en-pinched");
+    browser.pinch("#film", 150, 50);
+    browser.until("document.getElementById('over-window').textContent === 'W 256  L 128'");
+    assert_eq!(settled(&browser), whole);
+    browser.press("+");
+    browser.until("document.getElementById('over-window').textContent.endsWith('125 %')");
+    browser.click("#zoom-out");
+    assert_eq!(settled(&browser), whole);
+    assert_eq!(complaints(&browser), Vec::<String>::new());
+}
+
+#[test]
+fn the_report_is_saved_as_one_file_that_names_no_patient_in_its_name() {
+    let Some(browser) = Browser::open("en-GB", 1440, 900, "the report saved") else { return };
+    let films = Films::new("page-report");
+    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let downloads = films.path("downloads");
+    std::fs::create_dir(&downloads).unwrap();
+    open(&browser, &place.address);
+    browser.download_to(&downloads);
+    upload(&browser, &films, &["patient.dcm"]);
+    browser.until(FILM);
+    browser.click("#save");
+    browser.click("#save-html");
+    browser.until("document.getElementById('toast').textContent.includes('was saved')");
+    let saved = || {
+        let names = std::fs::read_dir(&downloads).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".html")).collect::<Vec<_>>()
+    };
+    let begin = std::time::Instant::now();
+    while saved().is_empty() {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(60), "nothing was downloaded");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let name = saved().remove(0);
+    assert!(name.starts_with("chexbox-") && !name.contains("Muster") && !name.contains("417"), "{name}");
+    let report = std::fs::read_to_string(downloads.join(&name)).unwrap();
+    let ends = report.trim_end().ends_with("</html>");
+    assert!(ends && report.contains("data:image/png;base64,") && report.contains("Muster"), "{} bytes", report.len());
+    // As whoever gets the file sees it.
+    browser.go(&format!("file://{}", downloads.join(&name).display()));
+    browser.until("document.images.length > 0 && [...document.images].every(i => i.complete && i.naturalWidth > 100)");
+    assert!(browser.run("return document.body.innerText").as_str().unwrap().contains("Pleural effusion"));
+    browser.picture("1440-report");
 }
 
 #[test]

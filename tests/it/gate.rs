@@ -122,7 +122,7 @@ fn post(address: SocketAddr, body: &[u8]) -> Got {
 }
 
 /// Reads one answer with a length from a connection that stays open.
-fn one_answer(client: &mut (impl Read + ?Sized)) -> String {
+pub fn one_answer(client: &mut (impl Read + ?Sized)) -> String {
     let mut text = Vec::new();
     let mut byte = [0];
     while !text.ends_with(b"\r\n\r\n") {

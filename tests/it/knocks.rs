@@ -1,7 +1,7 @@
 //! Hard to knock over: what an attacker, a bad network or a power failure does to the real binary costs what it must and no
 //! more. `CHEXBOX_LONG=1` runs the long forms: 1,000 slow connections for a minute, 300 kills.
 
-use super::attack::{Crowd, hostile_requests, send, status_of};
+use super::attack::{Crowd, hostile_requests, quickest, send, status_of};
 use super::daemon::{Daemon, ask, film, serve, state};
 use super::run::{Scratch, run, stderr, stdout};
 use serde_json::Value;
@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 
 /// Memory that may come on top of the idle daemon's while it is attacked, kB.
 const GROWTH_KB_MAX: u64 = 64 << 10;
+
+/// Longest that somebody waits for the word that the queue is full.
+const FULL_QUEUE: Duration = Duration::from_millis(50);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The film that makes a debug build panic where films are decoded.
 const TRAP: &[u8] = b"chexbox trap: panic";
@@ -61,10 +66,14 @@ fn hostile_requests_are_answered_or_closed_within_a_second_and_cost_no_memory() 
     let mut daemon = Daemon::start(&state(&scratch), &[]);
     let idle = status_of(daemon.pid(), "VmRSS");
     for (what, bytes) in hostile_requests() {
-        let got = send(daemon.address, &bytes, Duration::from_secs(5));
-        let refused = got.status().is_none_or(|s| (400..600).contains(&s));
-        assert!(refused, "{what}: {}", got.text());
-        assert!(got.closed && got.took <= Duration::from_secs(2), "{what}: {:?} after {:?}", got.status(), got.took);
+        let heard = quickest(SECOND, || {
+            let got = send(daemon.address, &bytes, Duration::from_secs(5));
+            let refused = got.status().is_none_or(|s| (400..600).contains(&s));
+            assert!(refused, "{what}: {}", got.text());
+            assert!(got.closed, "{what}: the connection stays open");
+            got.heard.unwrap_or(Duration::MAX)
+        });
+        assert!(heard <= SECOND, "{what}: answered or closed after {heard:?}");
         assert!(daemon.runs(), "{what} ended the daemon");
     }
     let after = status_of(daemon.pid(), "VmRSS");
@@ -80,18 +89,18 @@ fn with_few_file_descriptors_it_answers_again_when_a_flood_is_over() {
     command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(limited.get_program()).args(limited.get_args());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).env_remove("RUST_LOG");
     let mut daemon = Daemon::of(command);
-    let flood: Vec<TcpStream> =
-        (0..500).filter_map(|_| TcpStream::connect_timeout(&daemon.address, Duration::from_millis(200)).ok()).collect();
-    assert!(flood.len() > 64, "only {} connections", flood.len());
-    drop(flood);
-    let closed = Instant::now();
-    let answered = loop {
-        if ask(daemon.address, "GET", "/healthz", &[], b"").is_ok_and(|r| r.status == 200) {
-            break closed.elapsed();
+    let answered = quickest(SECOND, || {
+        let flood: Vec<TcpStream> =
+            (0..500).filter_map(|_| TcpStream::connect_timeout(&daemon.address, Duration::from_millis(200)).ok()).collect();
+        assert!(flood.len() > 64, "only {} connections", flood.len());
+        drop(flood);
+        let closed = Instant::now();
+        while !ask(daemon.address, "GET", "/healthz", &[], b"").is_ok_and(|r| r.status == 200) {
+            assert!(daemon.runs() && closed.elapsed() < 20 * SECOND, "{}", daemon.log());
         }
-        assert!(daemon.runs() && closed.elapsed() < Duration::from_secs(20), "{}", daemon.log());
-    };
-    assert!(answered < Duration::from_secs(2), "it answered after {answered:?}");
+        closed.elapsed()
+    });
+    assert!(answered <= SECOND, "it answered {answered:?} after the last connection was closed");
     assert_eq!(daemon.read("", &film(1)).status, 201);
 }
 
@@ -101,10 +110,13 @@ fn more_readings_than_the_queue_holds_are_told_to_come_again_at_once_and_the_oth
     let daemon = Daemon::start(&state(&scratch), &["--workers", "1", "--queue", "2"]);
     // Large films, so that the first is still being read when the last comes.
     let large = |seed| chexbox::radiograph::drawn::DrawnFilm { width: 2048, height: 2048, seed }.png();
-    let films: Vec<Vec<u8>> = std::thread::scope(|scope| {
-        let drawn: Vec<_> = (0..12).map(|seed| scope.spawn(move || large(seed))).collect();
-        drawn.into_iter().map(|d| d.join().unwrap()).collect()
-    });
+    let drawn = |seeds: std::ops::Range<u64>| -> Vec<Vec<u8>> {
+        std::thread::scope(|scope| {
+            let drawn: Vec<_> = seeds.map(|seed| scope.spawn(move || large(seed))).collect();
+            drawn.into_iter().map(|d| d.join().unwrap()).collect()
+        })
+    };
+    let films = drawn(0..12);
     let replies: Mutex<Vec<(u16, bool)>> = Mutex::default();
     std::thread::scope(|scope| {
         for film in &films {
@@ -119,31 +131,43 @@ fn more_readings_than_the_queue_holds_are_told_to_come_again_at_once_and_the_oth
     let count = |status: u16| replies.iter().filter(|(s, _)| *s == status).count();
     assert!(count(503) >= 1 && count(201) >= 3 && count(201) + count(503) == films.len(), "{replies:?}");
     assert!(replies.iter().all(|(status, again)| (*status == 503) == *again), "{replies:?}");
-    // How long a refusal takes, on connections that stand already: three fill the queue, the others are measured.
-    let fresh: Vec<Vec<u8>> = (20..23).map(large).collect();
-    let (filled, refusals) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for film in &fresh {
-            scope.spawn(|| {
-                filled.fetch_add(1, Ordering::SeqCst);
-                assert_eq!(daemon.read("", film).status, 201);
-            });
-        }
-        while daemon.get("/metrics").text().lines().find(|l| l.starts_with("chexbox_requests_reading ")).unwrap()
-            != "chexbox_requests_reading 3"
-        {}
-        for _ in 0..3 {
-            let start = Instant::now();
-            let reply = daemon.read("", b"small");
-            if reply.status == 503 {
-                refusals.lock().unwrap().push(start.elapsed());
+
+    // How long a refusal takes while three films fill the queue. The films have the cores meanwhile, so the quickest counts.
+    let mut refusals: Vec<Duration> = Vec::new();
+    for round in 0..5 {
+        let full = drawn(20 + 3 * round..23 + 3 * round);
+        let reading = AtomicUsize::new(full.len());
+        std::thread::scope(|scope| {
+            for film in &full {
+                scope.spawn(|| {
+                    let reply = daemon.read("", film);
+                    reading.fetch_sub(1, Ordering::SeqCst);
+                    assert_eq!(reply.status, 201, "three are never too many");
+                });
             }
+            // A small request takes a place of its own where there is one; beside three films there is none.
+            while reading.load(Ordering::SeqCst) == full.len() {
+                if !daemon.get("/metrics").text().lines().any(|line| line == "chexbox_requests_reading 3") {
+                    continue;
+                }
+                let start = Instant::now();
+                if daemon.read("", b"small").status == 503 {
+                    refusals.push(start.elapsed());
+                }
+            }
+        });
+        if refusals.iter().any(|took| *took <= FULL_QUEUE) {
+            break;
         }
-    });
-    let refusals = refusals.into_inner().unwrap();
-    // Promised are 50 ms; a test machine shared with the three films being read is given four times that.
-    assert!(refusals.iter().any(|r| *r < Duration::from_millis(200)), "{refusals:?}");
-    eprintln!("503 after {refusals:?}");
+    }
+    refusals.sort();
+    assert!(refusals.first().is_some_and(|quickest| *quickest <= FULL_QUEUE), "{refusals:?}");
+    eprintln!(
+        "{} refusals, the quickest after {:?}, half of them within {:?}",
+        refusals.len(),
+        refusals[0],
+        refusals[refusals.len() / 2]
+    );
 }
 
 #[test]

@@ -134,7 +134,10 @@ fn reload(desk: &FrontDesk) {
             log::error!("the certificate was not read again, the old one stays in use: {e}");
             "failed"
         }
-        _ => "done",
+        _ => {
+            super::say("chexbox: certificate and key were read again");
+            "done"
+        }
     };
     let event = Event::new(Kind::TlsReloaded).with("outcome", outcome);
     if let Err(e) = desk.shelf.store.audit(&event, &Actor::daemon(now_ms())) {

@@ -1,5 +1,6 @@
 //! The client's side of a connection: bytes through a socket, plain or under TLS, never blocking.
 
+use crate::limits::HANDSHAKE_BYTES_MAX;
 use mio::net::TcpStream;
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{Error, ErrorKind, Read, Result, Write};
@@ -13,12 +14,19 @@ const TLS_BUFFER_BYTES: usize = 16 << 10;
 pub struct Wire {
     socket: TcpStream,
     tls: Option<Box<ServerConnection>>,
+    /// What came while the handshake was not over.
+    handshake_bytes: usize,
 }
 
 /// Somebody speaks HTTP where TLS is spoken.
 #[derive(Debug, thiserror::Error)]
 #[error("HTTP where TLS is spoken")]
 pub struct NoTls;
+
+/// Somebody's handshake is longer than any.
+#[derive(Debug, thiserror::Error)]
+#[error("a TLS handshake of more than {HANDSHAKE_BYTES_MAX} bytes")]
+struct EndlessHandshake;
 
 impl Wire {
     /// A socket, with TLS if there is a configuration.
@@ -36,7 +44,7 @@ impl Wire {
                 Some(Box::new(connection))
             }
         };
-        Ok(Self { socket, tls })
+        Ok(Self { socket, tls, handshake_bytes: 0 })
     }
 
     /// The socket, for the event loop's register.
@@ -62,13 +70,20 @@ impl Wire {
                     return Err(Error::new(ErrorKind::InvalidData, NoTls));
                 }
             }
-            if tls.read_tls(&mut self.socket)? == 0 {
+            let came = tls.read_tls(&mut self.socket)?;
+            if came == 0 {
                 return Ok(0);
             }
             if let Err(fault) = tls.process_new_packets() {
                 // The alert that says why.
                 let _ = tls.write_tls(&mut self.socket);
                 return Err(Error::new(ErrorKind::InvalidData, fault));
+            }
+            if tls.is_handshaking() {
+                self.handshake_bytes = self.handshake_bytes.saturating_add(came);
+                if self.handshake_bytes > HANDSHAKE_BYTES_MAX {
+                    return Err(Error::new(ErrorKind::InvalidData, EndlessHandshake));
+                }
             }
         }
     }

@@ -7,6 +7,8 @@ import { word } from "./words.js";
 const GREYS = 256;
 const ZOOM_MAX = 12;
 const STEP = 8;
+/** The middle button among those that are held down. */
+const MIDDLE = 4;
 /** Ground around the film, as on every picture of a reading. */
 const GROUND = "#0b0d11";
 /** What stands for a film that is not kept, so that its heat map still has a shape. */
@@ -174,13 +176,13 @@ export class Film {
     canvas.addEventListener("keydown", (event) => this.key(event));
   }
 
-  /** One pointer: window and level, or move; two: zoom between them. */
+  /** One pointer: window and level, or with Shift, the middle button or the tool for it, move; two: zoom between them. */
   drag(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
     const [x, y] = [event.clientX - before.clientX, event.clientY - before.clientY];
     if (this.pointers.size === 2) this.pinch(event, before);
-    else if (this.tool === "move" || before.button === 1) this.moveBy(x, y);
+    else if (this.tool === "move" || event.shiftKey || event.buttons & MIDDLE) this.moveBy(x, y);
     else this.windowBy(x, y);
     this.pointers.set(event.pointerId, event);
   }
@@ -188,21 +190,26 @@ export class Film {
   pinch(event, before) {
     const other = [...this.pointers.values()].find((pointer) => pointer.pointerId !== event.pointerId);
     const span = (pointer) => Math.hypot(pointer.clientX - other.clientX, pointer.clientY - other.clientY);
-    this.zoomTo((this.zoom * span(event)) / Math.max(1, span(before)));
+    const between = { clientX: (before.clientX + other.clientX) / 2, clientY: (before.clientY + other.clientY) / 2 };
+    this.zoomTo((this.zoom * span(event)) / Math.max(1, span(before)), ...this.placeOf(between));
     this.moveBy((event.clientX - before.clientX) / 2, (event.clientY - before.clientY) / 2);
   }
 
   wheel(event) {
     if (!this.frame) return;
     event.preventDefault();
+    this.zoomTo(this.zoom * Math.exp(-event.deltaY / 400), ...this.placeOf(event));
+  }
+
+  /** Where on the canvas something is, -0.5 to 0.5 of its sides. */
+  placeOf({ clientX, clientY }) {
     const box = this.canvas.getBoundingClientRect();
-    const [x, y] = [(event.clientX - box.left) / box.width - 0.5, (event.clientY - box.top) / box.height - 0.5];
-    this.zoomTo(this.zoom * Math.exp(-event.deltaY / 400), x, y);
+    return [(clientX - box.left) / box.width - 0.5, (clientY - box.top) / box.height - 0.5];
   }
 
   key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const move = this.tool === "move";
+    const move = this.tool === "move" || event.shiftKey;
     const steps = {
       ArrowLeft: () => (move ? this.moveBy(4 * STEP, 0) : this.windowBy(-STEP, 0)),
       ArrowRight: () => (move ? this.moveBy(-4 * STEP, 0) : this.windowBy(STEP, 0)),

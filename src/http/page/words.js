@@ -103,8 +103,8 @@ const WORDS = {
 
   film: ["Film", "胸片"],
   filmLabel: [
-    "Chest film. Arrow keys change window and level, + and - zoom, 0 resets.",
-    "胸片。方向键调窗宽窗位，+ 和 - 缩放，0 复位。",
+    "Chest film. Arrow keys change window and level, with Shift they move the film, + and - zoom, 0 resets.",
+    "胸片。方向键调窗宽窗位，按住 Shift 移动，+ 和 - 缩放，0 复位。",
   ],
   filmAlone: ["the film alone", "仅显示原片"],
   filmWith: ["heat map of {0}, opacity {1} %", "{0}热图，不透明度 {1} %"],
@@ -117,6 +117,10 @@ const WORDS = {
   tools: ["Tools for the film", "胸片工具"],
   toolWindow: ["Window", "调窗"],
   toolMove: ["Move", "移动"],
+  toolMoveMore: [
+    "Move by dragging; also with Shift or the middle button held. Wheel or two fingers zoom.",
+    "拖动移动胸片；按住 Shift 或鼠标中键也可。滚轮或双指缩放。",
+  ],
   invert: ["Invert", "反相"],
   reset: ["Reset", "复位"],
   zoomIn: ["Zoom in", "放大"],
@@ -213,6 +217,7 @@ const WORDS = {
   keyOpacity: ["less or more opacity", "降低或提高不透明度"],
   keyNext: ["next or previous film of the list", "列表中下一张或上一张胸片"],
   keyWindow: ["window and level, with the film in focus", "胸片获得焦点时调整窗宽窗位"],
+  keyMove: ["move the zoomed film", "移动放大后的胸片"],
   keyZoom: ["zoom in or out", "放大或缩小"],
   keyInvert: ["invert", "反相"],
   keyReset: ["reset window, level and zoom", "复位窗宽窗位和缩放"],

@@ -76,6 +76,11 @@ pub fn parts(body: &[u8], boundary: &str) -> Result<Vec<Part>, Problem> {
 /// Where the content of a part begins, and its file name.
 fn part(part: &[u8], number: usize) -> Result<(usize, Option<String>), Problem> {
     let searched = part.get(..PART_HEAD_BYTES_MAX.min(part.len())).unwrap_or_default();
+    let undisposed = || bad(&format!("part {number} has no Content-Disposition"));
+    // An empty line first: a part without a head (RFC 2046, 5.1), whatever its content looks like.
+    if part.starts_with(b"\r\n") {
+        return Err(undisposed());
+    }
     let long = || bad(&format!("the head of part {number} does not end within {PART_HEAD_BYTES_MAX} bytes"));
     let end = find(searched, b"\r\n\r\n", 0).ok_or_else(long)?;
     let head = std::str::from_utf8(part.get(..end).unwrap_or_default());
@@ -84,7 +89,7 @@ fn part(part: &[u8], number: usize) -> Result<(usize, Option<String>), Problem> 
         let (name, value) = line.split_once(':')?;
         name.trim().eq_ignore_ascii_case("content-disposition").then(|| value.trim())
     });
-    let disposition = disposition.ok_or_else(|| bad(&format!("part {number} has no Content-Disposition")))?;
+    let disposition = disposition.ok_or_else(undisposed)?;
     let (_, parameters) = disposition.split_once(';').unwrap_or((disposition, ""));
     match parameter(parameters, "filename") {
         Some(name) => Ok((end + 4, Some(base_name(&name)))),
@@ -213,7 +218,8 @@ mod tests {
     fn what_is_no_form_of_files_is_refused_and_says_why() {
         let field = form(&[("; name=\"model\"", b"findings10")]);
         assert!(format!("{:?}", parts(&field, "B").unwrap_err()).contains("part 1 (\\\"model\\\") is no file"));
-        let bodies: [&[u8]; 8] = [
+        let bodies: [&[u8]; 9] = [
+            b"--B\r\n\r\nContent-Disposition: form-data; filename=a\r\n\r\nabc\r\n--B--",
             b"",
             b"--",
             b"--A--",

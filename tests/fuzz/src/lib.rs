@@ -5,6 +5,7 @@ pub mod config;
 pub mod corpus;
 #[path = "../../it/dicom_file.rs"]
 pub mod dicom_file;
+pub mod multipart;
 pub mod mutation;
 pub mod property;
 pub mod request_head;

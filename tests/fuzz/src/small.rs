@@ -18,8 +18,9 @@ pub struct Target {
 }
 
 /// Every small target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     crate::config::TARGET,
+    crate::multipart::TARGET,
     crate::request_head::TARGET,
     crate::token::TARGET,
     text::<0>(),

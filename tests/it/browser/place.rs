@@ -5,7 +5,7 @@ use crate::run::{Scratch, chexbox, run, stderr};
 use chexbox::radiograph::Samples;
 use chexbox::radiograph::drawn::DrawnFilm;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -87,6 +87,11 @@ impl Films {
     /// The folder that they lie in.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The path of a file.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Paths of files, a line each, as a file field takes them.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -161,17 +161,68 @@ impl Browser {
         self.command("actions", &json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]}));
     }
 
+    /// Presses a key while another one is held down.
+    pub fn press_with(&self, held: &str, key: &str) {
+        let act = |what: &str, key: &str| json!({"type": what, "value": key});
+        let actions = json!([act("keyDown", held), act("keyDown", key), act("keyUp", key), act("keyUp", held)]);
+        self.command("actions", &json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]}));
+    }
+
     /// Drags from the middle of an element by so many pixels.
     pub fn drag(&self, selector: &str, x: i32, y: i32) {
+        self.drag_with(0, selector, x, y);
+    }
+
+    /// Drags with a button of the mouse: 0 the left one, 1 the middle one.
+    pub fn drag_with(&self, button: u8, selector: &str, x: i32, y: i32) {
         let origin = json!({ELEMENT: self.element(selector)});
         let actions = json!([
             {"type": "pointerMove", "origin": origin, "x": 0, "y": 0},
-            {"type": "pointerDown", "button": 0},
+            {"type": "pointerDown", "button": button},
             {"type": "pointerMove", "origin": "pointer", "x": x / 2, "y": y / 2, "duration": 20},
             {"type": "pointerMove", "origin": "pointer", "x": x - x / 2, "y": y - y / 2, "duration": 20},
-            {"type": "pointerUp", "button": 0},
+            {"type": "pointerUp", "button": button},
         ]);
         self.command("actions", &json!({"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]}));
+    }
+
+    /// Turns the wheel over a place of an element, in pixels from its middle.
+    pub fn wheel(&self, selector: &str, (x, y): (i32, i32), by: i32) {
+        let origin = json!({ELEMENT: self.element(selector)});
+        let turn = json!({"type": "scroll", "origin": origin, "x": x, "y": y, "deltaX": 0, "deltaY": by});
+        self.command("actions", &json!({"actions": [{"type": "wheel", "id": "wheel", "actions": [turn]}]}));
+    }
+
+    /// Two fingers on an element, so many pixels left and right of its middle at first and at last.
+    pub fn pinch(&self, selector: &str, from: i32, to: i32) {
+        let element = self.element(selector);
+        let finger = |name: &str, side: i32| {
+            let origin = json!({ELEMENT: element});
+            let at = |x: i32, duration: u32| json!({"type": "pointerMove", "origin": origin, "x": side * x, "y": 0, "duration": duration});
+            let actions = json!([at(from, 0), {"type": "pointerDown", "button": 0}, at((from + to) / 2, 20), at(to, 20), {"type": "pointerUp", "button": 0}]);
+            json!({"type": "pointer", "id": name, "parameters": {"pointerType": "touch"}, "actions": actions})
+        };
+        self.command("actions", &json!({"actions": [finger("thumb", -1), finger("finger", 1)]}));
+    }
+
+    /// Drags files in from outside and lets go of them over the middle of an element; `over` is done while they are held there.
+    pub fn drop_files(&self, selector: &str, paths: &[PathBuf], over: impl Fn()) {
+        let middle = "const b = document.querySelector(arguments[0]).getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]";
+        let at = self.run_with(middle, &json!([selector]));
+        let data = json!({"items": [], "files": paths, "dragOperationsMask": 1});
+        let drag = |what: &str| {
+            let event = json!({"type": what, "x": at[0], "y": at[1], "data": data});
+            self.devtools("Input.dispatchDragEvent", &event);
+        };
+        drag("dragEnter");
+        drag("dragOver");
+        over();
+        drag("drop");
+    }
+
+    /// What is downloaded goes to this folder from now on.
+    pub fn download_to(&self, folder: &Path) {
+        self.devtools("Page.setDownloadBehavior", &json!({"behavior": "allow", "downloadPath": folder}));
     }
 
     /// The text that an element shows.
