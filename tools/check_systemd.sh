@@ -12,9 +12,9 @@ fi
 units=$(mktemp -d)
 trap 'rm -rf "$units"' EXIT
 sed 's|^ExecStart=/usr/bin/chexbox|ExecStart=/bin/true|' systemd/chexbox.service > "$units/chexbox.service"
-cp systemd/chexbox.socket "$units/"
+cp systemd/*.socket "$units/"
 
-said=$(systemd-analyze verify --man=no "$units/chexbox.service" "$units/chexbox.socket" 2>&1 || echo "verify failed")
+said=$(systemd-analyze verify --man=no "$units/chexbox.service" "$units"/*.socket 2>&1 || echo "verify failed")
 # What verify says about other units of the machine is none of ours; grep that finds nothing is the good case.
 ours=$(grep -E 'chexbox|verify failed' <<< "$said" || true)
 if [ -n "$ours" ]; then

@@ -5,6 +5,7 @@
 
 use super::dicom_in::DicomIn;
 use super::machine::{MACHINE_ID, PRODUCT_UUID};
+use super::patients::Patients;
 use crate::limits;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -72,6 +73,12 @@ pub struct Keys {
     /// Most connections of one address at once / 单地址最大连接数
     #[arg(long, value_name = "N")]
     pub connections_per_peer: Option<usize>,
+    /// Keep of each patient nothing but a pseudonym: the patient's id hashed with the site's key / 仅保存患者编号的密钥哈希
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    pub deidentify: Option<bool>,
+    /// File with that key, at least 16 bytes; systemd's credential deidentify-key unless given / 去标识密钥文件
+    #[arg(long, value_name = "FILE")]
+    pub deidentify_key: Option<PathBuf>,
     /// Keep the picture of each film beside its reading / 保存胸片图像
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     pub keep_images: Option<bool>,
@@ -81,7 +88,8 @@ pub struct Keys {
     /// Share of the disk, percent, beyond which the oldest readings are removed; 80 unless given / 磁盘占用上限（%）
     #[arg(long, value_name = "PERCENT")]
     pub retain_disk_percent: Option<u8>,
-    /// Take films by C-STORE: a port of this machine alone, or ADDRESS:PORT / DICOM 接收端口
+    /// Take films by C-STORE: a port of this machine alone, ADDRESS:PORT, or systemd for the socket that it passes under the
+    /// name dicom / DICOM 接收端口
     #[arg(long, value_name = "PORT")]
     pub dicom: Option<String>,
     /// Our AE title; CHEXBOX unless given / 本机 AE 标题
@@ -131,6 +139,8 @@ pub struct Settings {
     pub connections: usize,
     /// Most connections of one address.
     pub connections_per_peer: usize,
+    /// What is kept of patients.
+    pub patients: Patients,
     /// Whether pictures of films are kept.
     pub keep_images: bool,
     /// Days that readings are kept.
@@ -190,6 +200,8 @@ impl Keys {
             body_mib: self.body_mib.or(file.body_mib),
             connections: self.connections.or(file.connections),
             connections_per_peer: self.connections_per_peer.or(file.connections_per_peer),
+            deidentify: self.deidentify.or(file.deidentify),
+            deidentify_key: self.deidentify_key.or(file.deidentify_key),
             keep_images: self.keep_images.or(file.keep_images),
             retain_days: self.retain_days.or(file.retain_days),
             retain_disk_percent: self.retain_disk_percent.or(file.retain_disk_percent),
@@ -210,6 +222,10 @@ impl Keys {
         let dicom = DicomIn::of(&self).unwrap_or_else(|of_dicom| {
             faults.extend(of_dicom);
             None
+        });
+        let patients = Patients::of(&self).unwrap_or_else(|of_patients| {
+            faults.extend(of_patients);
+            Patients::Stated
         });
         let mut within = |key: &str, value: u64, least: u64, most: u64| {
             if !(least..=most).contains(&value) {
@@ -254,6 +270,7 @@ impl Keys {
             body_bytes: body_mib << 20,
             connections,
             connections_per_peer: per_peer,
+            patients,
             keep_images: self.keep_images.unwrap_or(false),
             retain_days: self.retain_days.filter(|d| *d > 0),
             retain_disk_percent: self.retain_disk_percent,

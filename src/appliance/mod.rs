@@ -4,3 +4,4 @@ pub mod config;
 pub mod dicom_in;
 pub mod machine;
 pub mod notify;
+pub mod patients;
