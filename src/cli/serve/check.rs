@@ -37,6 +37,10 @@ pub fn run(settings: &Settings) -> Result<Exit, Failure> {
             if dicom.peers.is_empty() { "any peer of this machine".to_owned() } else { format!("{} peer(s)", dicom.peers.len()) };
         lines.push(format!("dicom       {} at {}, {peers}", dicom.title, dicom.address));
     }
+    for to in &settings.forward {
+        let kinds: Vec<&str> = to.objects.iter().map(|kind| kind.as_str()).collect();
+        lines.push(format!("forward     {} to {} at {}, by chexbox forward", kinds.join(", "), to.name, to.place()));
+    }
     lines.push(format!("state       {}", settings.state.display()));
     for reader in &readers {
         let m = reader.session.manifest();
