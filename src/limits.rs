@@ -304,6 +304,24 @@ pub const FORWARD_WAIT_MIN_MS: i64 = 5_000;
 /// Longest wait before something is sent again, milliseconds: an archive that comes back gets everything within an hour.
 pub const FORWARD_WAIT_MAX_MS: i64 = 3_600_000;
 
+/// Most archives that results are sent to: each has a thread and a connection of its own.
+pub const DESTINATIONS_MAX: usize = 16;
+
+/// Longest name of one of them, characters.
+pub const DESTINATION_NAME_CHARS_MAX: usize = 64;
+
+/// Longest address of one of them, bytes.
+pub const URL_BYTES_MAX: usize = 2_000;
+
+/// Wait for a connection and an association with an archive, unless configured, seconds: TCP tries four times meanwhile.
+pub const FORWARD_CONNECT_S: u64 = 15;
+
+/// Time for an object to be sent and its answer to come, unless configured, seconds: the largest object at 1 Mbit/s.
+pub const FORWARD_ANSWER_S: u64 = 120;
+
+/// Longest of both that may be configured, seconds: the watchdog must be able to tell a slow archive from a fault of ours.
+pub const FORWARD_SECONDS_MAX: u64 = 3_600;
+
 /// Longest access token that is looked at, bytes: ours have about 500.
 pub const TOKEN_BYTES_MAX: usize = 2_048;
 

@@ -3,9 +3,11 @@
 //! In: the text of the file, and the flags, which win. Out: [`Settings`] of which every value was checked. Never: a key that
 //! is not known, or a value that is quietly changed.
 
+use super::destinations::{Destination, ForwardKeys};
 use super::dicom_in::DicomIn;
 use super::machine::{MACHINE_ID, PRODUCT_UUID};
 use super::patients::Patients;
+use crate::lang::Lang;
 use crate::limits;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -104,6 +106,17 @@ pub struct Keys {
     /// DICOM under TLS, with tls-cert and tls-key / DICOM 使用 TLS
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     pub dicom_tls: Option<bool>,
+    /// Archive that results are sent to by chexbox forward, repeatable; a table [[forward]] in the file / 结果发送目标
+    #[arg(long, value_name = "name=NAME,to=URL,objects=sr+sc,...")]
+    pub forward: Option<Vec<ForwardKeys>>,
+    /// Language of the objects that are sent, en or zh; that of the locale unless given / 发送对象的语言
+    #[arg(long, value_name = "LANG", value_parser = language)]
+    pub forward_lang: Option<Lang>,
+}
+
+fn language(text: &str) -> Result<Lang, String> {
+    let known = [("en", Lang::En), ("zh", Lang::Zh)].into_iter().find(|(name, _)| *name == text);
+    known.map(|(_, lang)| lang).ok_or_else(|| "allowed are en and zh".to_owned())
 }
 
 /// What holds for the service: every key with its value, checked.
@@ -149,6 +162,10 @@ pub struct Settings {
     pub retain_disk_percent: Option<u8>,
     /// Films that come by C-STORE; none where they do not.
     pub dicom: Option<DicomIn>,
+    /// Archives that results are sent to, in the order of the file.
+    pub forward: Vec<Destination>,
+    /// Language of what is sent; none for that of the locale.
+    pub forward_lang: Option<Lang>,
 }
 
 /// What stands between the service and clients elsewhere.
@@ -210,6 +227,8 @@ impl Keys {
             dicom_peer: self.dicom_peer.or(file.dicom_peer),
             dicom_secondary_capture: self.dicom_secondary_capture.or(file.dicom_secondary_capture),
             dicom_tls: self.dicom_tls.or(file.dicom_tls),
+            forward: self.forward.or(file.forward),
+            forward_lang: self.forward_lang.or(file.forward_lang),
         }
     }
 
@@ -226,6 +245,10 @@ impl Keys {
         let patients = Patients::of(&self).unwrap_or_else(|of_patients| {
             faults.extend(of_patients);
             Patients::Stated
+        });
+        let forward = Destination::all(&self).unwrap_or_else(|of_forward| {
+            faults.extend(of_forward);
+            Vec::new()
         });
         let mut within = |key: &str, value: u64, least: u64, most: u64| {
             if !(least..=most).contains(&value) {
@@ -275,6 +298,8 @@ impl Keys {
             retain_days: self.retain_days.filter(|d| *d > 0),
             retain_disk_percent: self.retain_disk_percent,
             dicom,
+            forward,
+            forward_lang: self.forward_lang,
         };
         faults.extend(settings.listen.iter().filter_map(|at| settings.may_listen(*at).err()));
         if faults.is_empty() { Ok(settings) } else { Err(ConfigError::Values(faults)) }

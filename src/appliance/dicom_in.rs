@@ -4,7 +4,7 @@ use super::config::Keys;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Our AE title unless told otherwise.
-const TITLE: &str = "CHEXBOX";
+pub(super) const TITLE: &str = "CHEXBOX";
 
 /// Where modalities connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ fn split(peer: &str) -> Option<(String, Option<IpAddr>)> {
 }
 
 /// PS3.5 table 6.2-1, AE.
-fn is_title(text: &str) -> bool {
+pub(super) fn is_title(text: &str) -> bool {
     (1..=16).contains(&text.len()) && text.trim() == text && text.bytes().all(|b| (0x20..0x7F).contains(&b) && b != b'\\')
 }
 

@@ -43,6 +43,10 @@ pub fn run(settings: &Settings) -> Result<Exit, Failure> {
         };
         lines.push(format!("dicom       {} at {port}, {peers}", dicom.title));
     }
+    for to in &settings.forward {
+        let kinds: Vec<&str> = to.objects.iter().map(|kind| kind.as_str()).collect();
+        lines.push(format!("forward     {} to {} at {}, by chexbox forward", kinds.join(", "), to.name, to.place()));
+    }
     lines.push(format!("state       {}", settings.state.display()));
     for reader in &readers {
         let m = reader.session.manifest();
