@@ -35,14 +35,19 @@ pub const PLANTED: [(Tag, &str, &str); 18] = [
 ];
 
 /// A drawn film as a DICOM file with an identity planted in each attribute that can hold one.
-pub fn dicom() -> Vec<u8> {
+pub fn planted() -> DicomFile {
     let film = DrawnFilm { width: 320, height: 320, seed: 11 }.draw_u16();
     let samples = match film.samples() {
         Samples::U16(v) => v.clone(),
         Samples::U8(v) => v.iter().map(|s| u16::from(*s) << 8).collect(),
     };
     let film = DicomFile::chest(320, 320, &samples);
-    PLANTED.iter().fold(film, |film, (tag, vr, value)| film.with(*tag, vr, *value)).bytes()
+    PLANTED.iter().fold(film, |film, (tag, vr, value)| film.with(*tag, vr, *value))
+}
+
+/// The same as the bytes of its file.
+pub fn dicom() -> Vec<u8> {
+    planted().bytes()
 }
 
 fn id(reading: &Value) -> String {
