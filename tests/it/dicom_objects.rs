@@ -115,7 +115,7 @@ fn judged(python: &Path, kind: &str, file: &Path, beside: &Path) -> Value {
 }
 
 /// The errors that dciodvfy finds.
-fn errors(dciodvfy: &Path, file: &Path) -> Vec<String> {
+pub fn errors(dciodvfy: &Path, file: &Path) -> Vec<String> {
     let output = Command::new(dciodvfy).arg(file).output().unwrap();
     let text = stderr(&output) + &stdout(&output);
     text.lines().filter(|line| line.starts_with("Error") || line.starts_with("Abort")).map(str::to_owned).collect()
@@ -287,7 +287,7 @@ fn orthanc_stores_and_shows_the_objects_and_holds_each_once() {
 }
 
 /// SOP Instance UID and elements of an object, its times aside.
-fn timeless(path: &Path) -> (String, Vec<String>) {
+pub fn timeless(path: &Path) -> (String, Vec<String>) {
     let object: InMemDicomObject = dicom_object::open_file(path).unwrap().into_inner();
     let instance = object.get(Tag(0x0008, 0x0018)).unwrap().to_str().unwrap().into_owned();
     // Creation and content times, and Contributing Equipment, which has one.

@@ -10,6 +10,24 @@ use std::time::{Duration, Instant};
 /// How long Orthanc may take to answer for the first time.
 const START: Duration = Duration::from_secs(60);
 
+/// Where one answers.
+#[derive(Clone, Copy)]
+pub struct Ports {
+    /// HTTP.
+    pub http: u16,
+    /// DICOM.
+    pub dicom: u16,
+}
+
+impl Ports {
+    /// Two that nobody has.
+    pub fn free() -> Self {
+        let [http, dicom] = [0; 2].map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        Self { http: port(&http), dicom: port(&dicom) }
+    }
+}
+
 /// A running server.
 pub struct Orthanc {
     child: Child,
@@ -19,11 +37,17 @@ pub struct Orthanc {
 impl Orthanc {
     /// Starts one that keeps its data below `folder`.
     pub fn start(program: &Path, folder: &Path) -> Self {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        Self::at(program, folder, Ports::free())
+    }
+
+    /// Starts one at these ports; one that was there before is found as it was left.
+    pub fn at(program: &Path, folder: &Path, ports: Ports) -> Self {
+        let port = ports.http;
         let store = folder.join("orthanc");
         std::fs::create_dir_all(&store).unwrap();
         let config = serde_json::json!({
-            "Name": "test", "StorageDirectory": store, "IndexDirectory": store, "HttpPort": port, "DicomServerEnabled": false,
+            "Name": "test", "StorageDirectory": store, "IndexDirectory": store, "HttpPort": port, "DicomServerEnabled": true,
+            "DicomPort": ports.dicom, "DicomAet": "ORTHANC", "DicomCheckCalledAet": false, "OverwriteInstances": false,
             "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [], "HttpBindAddresses": ["127.0.0.1"],
         });
         let file = folder.join("orthanc.json");
