@@ -12,7 +12,8 @@ mod rounds;
 mod shelf;
 
 use super::{Exit, Failure, WrongCommandLine, load, read};
-use admission::{Admission, KnownToStore, now_ms};
+pub(super) use admission::now_ms;
+use admission::{Admission, KnownToStore};
 use chexbox::appliance::config::{self, Keys, Proxy, Settings};
 use chexbox::appliance::notify::Notify;
 use chexbox::http::backend::Backend;
@@ -165,7 +166,10 @@ fn end(desk: Arc<FrontDesk>, backend: Backend) {
 }
 
 /// The file's keys under those of the command line, checked.
-fn settings(file: Option<&Path>, flags: &Keys) -> Result<Settings, Failure> {
+///
+/// # Errors
+/// A sentence that names the file, the key and what is allowed.
+pub(super) fn settings(file: Option<&Path>, flags: &Keys) -> Result<Settings, Failure> {
     let path = file.unwrap_or(Path::new(config::FILE));
     let at = |e: &dyn std::fmt::Display| WrongCommandLine(format!("{}: {e}", path.display()));
     let keys = match load::read_bounded(path, CONFIG_BYTES_MAX) {

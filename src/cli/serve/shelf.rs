@@ -198,7 +198,8 @@ impl Shelf {
         };
         gauge("chexbox_stored_readings", "Readings in the store.", self.store.count());
         gauge("chexbox_store_bytes", "Bytes in use in the store.", self.store.used());
-        text
+        gauge("chexbox_outbox_waiting", "Objects that wait to be sent to archives.", self.store.outbox_waiting());
+        text + &self.store.outbox_lines().map_or_else(|_| String::new(), |lines| super::measures::outbox(&lines, now_ms()))
     }
 }
 
