@@ -301,8 +301,23 @@ pub const FORWARD_BYTES_MAX: usize = 12 << 20;
 /// First wait before something is sent again, milliseconds.
 pub const FORWARD_WAIT_MIN_MS: i64 = 5_000;
 
-/// Longest wait before something is sent again, milliseconds: an archive that comes back gets everything within an hour.
-pub const FORWARD_WAIT_MAX_MS: i64 = 3_600_000;
+/// Longest wait before something is sent again, milliseconds: an archive that comes back gets everything soon.
+pub const FORWARD_WAIT_MAX_MS: i64 = 300_000;
+
+/// Longest wait before something is sent again that was refused, milliseconds: somebody may have changed the archive's mind.
+pub const FORWARD_REFUSED_WAIT_MAX_MS: i64 = 3_600_000;
+
+/// Largest answer of an archive to one object sent by STOW-RS, bytes: a few UIDs and codes.
+pub const STOW_REPLY_BYTES_MAX: usize = 1 << 20;
+
+/// Longest piece of a data set in one PDU to an archive that sets no bound, bytes.
+pub const DICOM_PIECE_BYTES: usize = 128 << 10;
+
+/// How often it is looked whether something is to be sent, milliseconds: a result is at the archive a moment after its reading.
+pub const FORWARD_LOOK_MS: u64 = 500;
+
+/// Most refused objects that are listed one by one.
+pub const REFUSED_LISTED_MAX: usize = 50;
 
 /// Most archives that results are sent to: each has a thread and a connection of its own.
 pub const DESTINATIONS_MAX: usize = 16;

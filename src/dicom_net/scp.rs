@@ -6,7 +6,7 @@
 //! durable. Never: a film acknowledged that was not kept, an allocation by a length that a peer claims,
 //! more associations, bytes or seconds than the limits allow, a peer that is not configured.
 //!
-//! Steps of an association: [`wire`] reads bounded PDUs before a deadline, [`negotiation`] decides what
+//! Steps of an association: [`wire`](super::wire) reads bounded PDUs before a deadline, [`negotiation`] decides what
 //! is accepted, [`message`] puts commands and data sets together, [`association`] answers them.
 
 mod association;
@@ -14,7 +14,6 @@ mod command;
 mod counters;
 mod message;
 mod negotiation;
-mod wire;
 
 pub use counters::Counts;
 

@@ -199,6 +199,7 @@ impl Store {
     pub fn delete(&self, id: &ReadingId, by: &Actor) -> Result<bool, StoreError> {
         self.make_room(|store| {
             store.write(|transaction| {
+                outbox::give_up(transaction, id.as_str(), by)?;
                 let gone = transaction.execute("DELETE FROM readings WHERE id = ?1", [id.as_str()])?;
                 if gone > 0 {
                     append(transaction, &Event::new(Kind::Deleted).about(id.as_str()), by)?;

@@ -16,6 +16,7 @@ mod densenet;
 mod dicom_file;
 mod dicom_objects;
 mod evaluation;
+mod forward;
 mod fusion;
 mod gate;
 mod golden_objects;

@@ -48,7 +48,8 @@ fn nothing_of_a_patient_is_in_anything_that_the_service_writes_and_the_id_still_
     let count = |query: &str| daemon.get(&format!("/v1/readings?{query}")).json()["readings"].as_array().unwrap().len();
     assert_eq!((count("patient=ZQID10"), count(&format!("patient={pseudonym}"))), (2, 2));
     assert_eq!((count("patient=ZQID11"), count("patient=ZQACCESSION1"), count("q=ZQNAME8"), count("")), (0, 0, 0, 3));
-    let mut said = read.text() + &refused.text() + &damaged.text() + &daemon.get("/metrics").text() + &daemon.get("/v1/readings").text();
+    let mut said =
+        read.text() + &refused.text() + &damaged.text() + &daemon.get("/metrics").text() + &daemon.get("/v1/readings").text();
     for links in ["report", "fhir"] {
         said += &daemon.get(reading["links"][links].as_str().unwrap()).text();
     }

@@ -19,14 +19,15 @@ const ARCHIVES: [&str; 4] = [
 /// What waits, by destination and kind: of which reading, and the file.
 fn queued(state: &Path) -> BTreeMap<(String, String), (String, Vec<u8>)> {
     let (store, _) = Store::open(state, &Settings::default()).unwrap();
-    let waiting = store.outbox_waiting().unwrap();
     let mut queued = BTreeMap::new();
-    for _ in 0..waiting {
-        let forward = store.outbox_take(1, 1_000_000).unwrap().expect("it waits");
-        let key = (forward.destination, forward.kind);
-        let doubled = queued.insert(key, (forward.reading.to_string(), forward.payload));
-        assert!(doubled.is_none(), "queued twice");
+    for destination in ["all", "reports"] {
+        while let Some(forward) = store.outbox_take(destination, 1, 1_000_000).unwrap() {
+            let key = (destination.to_owned(), forward.kind);
+            let doubled = queued.insert(key, (forward.reading.to_string(), forward.payload));
+            assert!(doubled.is_none(), "queued twice");
+        }
     }
+    assert_eq!(store.outbox_waiting().unwrap(), queued.len() as u64, "something waits for nobody");
     queued
 }
 
@@ -61,6 +62,7 @@ fn each_archive_is_queued_the_objects_it_wants_as_the_command_line_makes_them() 
     let path = scratch.join("a.dcm");
     std::fs::write(&path, &bytes).unwrap();
     let mut by_hand = chexbox(&["read", "--json", "--lang", "zh"]);
+    by_hand.env("TZ", "UTC");
     for kind in ["--sr", "--sc", "--gsps"] {
         by_hand.arg(kind).arg(scratch.join("out"));
     }

@@ -9,7 +9,7 @@ use super::daemon::Daemon;
 use super::data::real;
 use super::dicom_file::DicomFile;
 use super::dicom_objects::tool;
-use super::orthanc::{Orthanc, Ports};
+use super::orthanc::{Orthanc, free_port};
 use super::run::{Scratch, chexbox, run, stderr, stdout};
 use chexbox::radiograph::drawn::DrawnFilm;
 use chexbox::store::Store;
@@ -44,7 +44,7 @@ fn refused(place: usize, film: DicomFile) -> Option<(&'static str, DicomFile)> {
         13 => Some(("wrong_body_part", film.with((0x0018, 0x0015), "CS", "HAND"))),
         22 => Some(("not_frontal", film.with((0x0018, 0x5101), "CS", "LL"))),
         31 => Some(("too_young", film.with((0x0010, 0x1010), "AS", "004Y"))),
-        40 => Some(("blank_film", film.with((0x7FE0, 0x0010), "OB", vec![90; 512 * 512]))),
+        40 => Some(("blank_film", film.with((0x7FE0, 0x0010), "OB", vec![90_u8; 512 * 512]))),
         _ => None,
     }
 }
@@ -53,7 +53,8 @@ fn refused(place: usize, film: DicomFile) -> Option<(&'static str, DicomFile)> {
 fn pictures() -> Vec<Vec<u8>> {
     let folder = real("radiographs/nih512", "the real films of the worked day");
     let files = folder.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "jpg")).collect();
+    let mut files: Vec<PathBuf> =
+        files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "jpg")).collect();
     files.sort();
     let real = files.iter().take(40).map(|file| image::open(file).unwrap().into_luma8());
     let real = real.filter(|picture| picture.dimensions() == (512, 512)).map(image::GrayImage::into_raw);
@@ -186,13 +187,13 @@ fn at_the_end_of_the_day_the_archive_and_the_list_hold_each_film_once() {
     let (Some(orthanc), Some(_)) = (tool("Orthanc", what), tool("storescu", what)) else { return };
     let scratch = Scratch::new("worked-day");
     let films = films(&scratch);
-    let ports = Ports::free();
-    let mut archive = Some(Orthanc::at(&orthanc, scratch.path(), ports));
+    let port = free_port();
+    let opened = || Some(Orthanc::archive(&orthanc, scratch.path(), "PACS", port, None));
+    let mut archive = opened();
     let (config, state, log) = (scratch.join("chexbox.toml"), scratch.join("state"), scratch.join("forward.log"));
     let text = format!(
         "listen = [\"127.0.0.1:0\"]\nstate = {state:?}\nmodel = [\"findings25\"]\ndicom = \"0\"\ndicom-peer = [\"ROOM1@127.0.0.1\"]\n\
-         forward-lang = \"zh\"\n[[forward]]\nname = \"pacs\"\nto = \"dicom://ORTHANC@127.0.0.1:{}\"\n",
-        ports.dicom
+         forward-lang = \"zh\"\n[[forward]]\nname = \"pacs\"\nto = \"dicom://PACS@127.0.0.1:{port}\"\n"
     );
     std::fs::write(&config, text).unwrap();
 
@@ -206,7 +207,7 @@ fn at_the_end_of_the_day_the_archive_and_the_list_hold_each_film_once() {
                 match event {
                     Event::ArchiveGoes => drop(archive.take()),
                     Event::BoxDies => running.take().into_iter().for_each(Appliance::kill),
-                    Event::ArchiveComesBack => archive = Some(Orthanc::at(&orthanc, scratch.path(), ports)),
+                    Event::ArchiveComesBack => archive = opened(),
                 }
             }
         });

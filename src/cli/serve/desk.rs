@@ -179,7 +179,10 @@ impl Desk for FrontDesk {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Gate::counters);
         let scp = self.scp.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Scp::counts);
         let parts = [gate.map(|g| super::measures::gate(&g)), scp.map(|s| super::measures::dicom(&s))];
-        self.queue.metrics() + &self.queue.objects().metrics() + &self.shelf.metrics() + &parts.into_iter().flatten().collect::<String>()
+        self.queue.metrics()
+            + &self.queue.objects().metrics()
+            + &self.shelf.metrics()
+            + &parts.into_iter().flatten().collect::<String>()
     }
 }
 

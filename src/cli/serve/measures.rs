@@ -2,6 +2,7 @@
 
 use chexbox::dicom_net::scp::Counts;
 use chexbox::http::gate::Counters;
+use chexbox::store::Line;
 use std::fmt::Write;
 
 /// The gate's counters.
@@ -41,4 +42,20 @@ fn by_reason(text: &mut String, name: &str, help: &str, counts: &[(&'static str,
     for (reason, count) in counts {
         let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
     }
+}
+
+/// What waits for each archive; an archive for which nothing waits has no line.
+pub fn outbox(lines: &[Line], now_ms: i64) -> String {
+    let mut text = String::new();
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Line) -> u64| {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        for line in lines {
+            let _ = writeln!(text, "{name}{{destination=\"{}\"}} {}", line.destination, value(line));
+        }
+    };
+    let age = |line: &Line| u64::try_from(now_ms.saturating_sub(line.oldest_ms) / 1_000).unwrap_or_default();
+    gauge("chexbox_forward_waiting", "Objects that wait for this archive.", &|line| line.waiting);
+    gauge("chexbox_forward_refused", "Those of them that it refused the last time.", &|line| line.refused);
+    gauge("chexbox_forward_oldest_seconds", "Age of the oldest reading that it lacks.", &age);
+    text
 }

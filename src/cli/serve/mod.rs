@@ -14,7 +14,8 @@ mod rounds;
 mod shelf;
 
 use super::{Exit, Failure, WrongCommandLine, load, read};
-use admission::{Admission, KnownToStore, now_ms};
+pub(super) use admission::now_ms;
+use admission::{Admission, KnownToStore};
 use chexbox::appliance::config::{self, Keys, Proxy, Settings};
 use chexbox::appliance::notify::Notify;
 use chexbox::http::backend::Backend;
@@ -27,7 +28,7 @@ use chexbox::model::Bundle;
 use chexbox::model::kernels::Pool;
 use chexbox::reading::Reader;
 use chexbox::report::record::PROGRAM;
-use chexbox::store::{self, Actor, Digest, Event, Images, Kind, Store};
+use chexbox::store::{self, Actor, Digest, Event, HeadCheck, Images, Kind, Store};
 use desk::FrontDesk;
 use identities::Identities;
 use objects::Objects;
@@ -173,7 +174,10 @@ fn end(desk: Arc<FrontDesk>, backend: Backend) {
 }
 
 /// The file's keys under those of the command line, checked.
-fn settings(file: Option<&Path>, flags: &Keys) -> Result<Settings, Failure> {
+///
+/// # Errors
+/// A sentence that names the file, the key and what is allowed.
+pub(super) fn settings(file: Option<&Path>, flags: &Keys) -> Result<Settings, Failure> {
     let path = file.unwrap_or(Path::new(config::FILE));
     let at = |e: &dyn std::fmt::Display| WrongCommandLine(format!("{}: {e}", path.display()));
     let keys = match load::read_bounded(path, CONFIG_BYTES_MAX) {
@@ -227,6 +231,11 @@ fn opened(settings: &Settings) -> Result<Arc<Store>, Failure> {
     let (store, opened) = Store::open(&settings.state, &of_store).map_err(|e| at(&e))?;
     if let Some((from, to)) = opened.migrated {
         super::say(&format!("chexbox: the store was brought from schema {from} to {to}"));
+    }
+    if let HeadCheck::Broken(how) = &opened.head {
+        super::say(&format!(
+            "chexbox: WARNING: the audit is not as it was left: {how}; chexbox audit verify says more / 警告：审计记录与上次结束时不一致"
+        ));
     }
     let by = Actor::daemon(now_ms());
     let configuration = Digest::of(format!("{settings:?}").as_bytes()).to_string();

@@ -1,6 +1,7 @@
 //! Readings on their way between the queue, the store and the answers: what one calls a film, a model, a reading, in the
 //! words of the other.
 
+use super::admission::now_ms;
 use super::identities::Identities;
 use super::previews::Previews;
 use super::queue::OneRead;
@@ -206,7 +207,8 @@ impl Shelf {
         };
         gauge("chexbox_stored_readings", "Readings in the store.", self.store.count());
         gauge("chexbox_store_bytes", "Bytes in use in the store.", self.store.used());
-        text
+        gauge("chexbox_outbox_waiting", "Objects that wait to be sent to archives.", self.store.outbox_waiting());
+        text + &self.store.outbox_lines().map_or_else(|_| String::new(), |lines| super::measures::outbox(&lines, now_ms()))
     }
 }
 

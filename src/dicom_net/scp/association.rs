@@ -1,10 +1,11 @@
 //! One association, from its request to its end.
 
-use super::command::{Operation, Status, padded};
+use super::command::{Operation, Status};
 use super::message::{Assembly, Data, Message};
 use super::negotiation::{self, Agreement, Context};
-use super::wire::{Wire, WireFault};
 use super::{IntakeFault, Room, Shared};
+use crate::dicom_net::elements::padded;
+use crate::dicom_net::wire::{Wire, WireFault};
 use crate::limits::DICOM_RECEIVING_BYTES_MAX;
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, PDataValue, PDataValueType, Pdu};
 use std::net::{IpAddr, TcpStream};

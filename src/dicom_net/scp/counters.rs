@@ -20,8 +20,7 @@ pub(super) enum Rejection {
 }
 
 impl Rejection {
-    const ALL: [Self; 5] =
-        [Self::Protocol, Self::ApplicationContext, Self::CalledTitle, Self::CallingTitle, Self::TooMany];
+    const ALL: [Self; 5] = [Self::Protocol, Self::ApplicationContext, Self::CalledTitle, Self::CallingTitle, Self::TooMany];
 
     fn name(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use super::counters::Rejection;
 use super::{Peer, Peers, Room, ScpConfig, SecondaryCapture};
+use crate::dicom_net::elements::APPLICATION_CONTEXT;
 use crate::limits::DICOM_PDU_BYTES_MAX;
 use crate::radiograph::TRANSFER_SYNTAXES;
 use dicom_dictionary_std::uids;
@@ -12,9 +13,6 @@ use dicom_ul::pdu::{
 };
 use dicom_ul::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use std::net::IpAddr;
-
-/// The one application context (PS3.7 A.2.1).
-const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 
 /// A presentation context that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
