@@ -295,8 +295,8 @@ pub const RETENTION_BATCH: i64 = 64;
 /// Most transactions of one retention, so that new readings need not wait.
 pub const RETENTION_BATCHES_MAX: usize = 32;
 
-/// Largest thing that is queued to be sent on, bytes: a grey picture of 1,024 x 1,024 pixels in colour, and its header.
-pub const FORWARD_BYTES_MAX: usize = 8 << 20;
+/// Largest thing that is queued to be sent on, bytes: the highest contact sheet, 1,720 x 1,900 pixels in colour, and its header.
+pub const FORWARD_BYTES_MAX: usize = 12 << 20;
 
 /// First wait before something is sent again, milliseconds.
 pub const FORWARD_WAIT_MIN_MS: i64 = 5_000;

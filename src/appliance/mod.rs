@@ -5,3 +5,4 @@ pub mod destinations;
 pub mod dicom_in;
 pub mod machine;
 pub mod notify;
+pub mod patients;

@@ -81,6 +81,8 @@ kinds! {
     TurnedAway => "turned_away",
     /// A DICOM association was opened or refused. Details: calling and called AE title, outcome.
     Association => "association",
+    /// An object that a destination wants could not be made of a reading. Subject: the reading. Details: kind, why.
+    ObjectNotMade => "object_not_made",
     /// Something was sent on. Subject: the reading. Written by the store itself.
     Forwarded => "forwarded",
     /// Something could not be sent on, and will be tried again. Subject: the reading. Written by the store itself.

@@ -31,6 +31,7 @@ mod models;
 mod orthanc;
 mod parity;
 mod pictures;
+mod pseudonyms;
 mod public_files;
 mod quantized;
 mod reading;

@@ -3,9 +3,11 @@
 mod admission;
 mod check;
 mod desk;
+mod identities;
 mod intake;
 mod listen;
 mod measures;
+mod objects;
 mod previews;
 mod queue;
 mod rounds;
@@ -28,6 +30,8 @@ use chexbox::reading::Reader;
 use chexbox::report::record::PROGRAM;
 use chexbox::store::{self, Actor, Digest, Event, Images, Kind, Store};
 use desk::FrontDesk;
+use identities::Identities;
+use objects::Objects;
 use queue::Queue;
 use rounds::Wake;
 use shelf::Shelf;
@@ -82,32 +86,36 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     notify.status("loading models");
     let workers = workers(&settings);
     let readers = readers(&settings, workers)?;
+    let identities = Identities::of(&settings)?;
     let store = opened(&settings)?;
-    let listeners = listen::listeners(&settings)?;
+    identities.may_use(&store)?;
+    let sockets = listen::sockets(&settings)?;
     let (backend, socket) = listen::backend(&settings.state)?;
-    let shelf = Shelf::new(Arc::clone(&store), images(&settings), &readers)?;
+    let shelf = Shelf::new(Arc::clone(&store), images(&settings), identities, &readers)?;
     let admission = Admission { tokens: tokens(&settings, &store)?, failures: Failures::new() };
     let desk = Arc::new(FrontDesk {
-        queue: Queue::start(readers, workers, settings.queue)?,
+        queue: Queue::start(readers, Objects::of(&settings), workers, settings.queue)?,
         shelf,
         previews: previews::Previews::default(),
         admission,
         gate: Mutex::default(),
+        scp: Mutex::default(),
         turned_away: AtomicU64::new(0),
     });
     let context = Arc::new(Context::new(desk.clone(), settings.body_bytes, peers(&settings)));
     let answers = workers + settings.queue + ANSWERS_BESIDE;
     let backend = Backend::start(backend.into(), &context, answers)?;
-    let gate = Gate::start(GateConfig { listeners, backend: socket, limits: gate_limits(&settings, answers) })?;
+    let gate = Gate::start(GateConfig { listeners: sockets.clients, backend: socket, limits: gate_limits(&settings, answers) })?;
     say_addresses(&settings, &gate);
     *desk.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
+    *desk.scp.lock().unwrap_or_else(PoisonError::into_inner) = intake::start(&settings, sockets.modalities, &desk)?;
     notify.ready();
     notify.status("reading films");
-    let scp = intake::start(&settings, &desk)?;
     rounds::start(&desk, &notify, &wakes)?;
     let why = serve_until_the_end(&desk, &wakes);
     notify.stopping();
     drop(context);
+    let scp = desk.scp.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(scp) = scp {
         scp.drain(Duration::from_millis(LAST_ANSWERS_MS));
     }
