@@ -5,5 +5,5 @@ pub mod scp;
 mod scu;
 pub mod send;
 mod socket;
-mod stow;
+pub mod stow;
 mod wire;

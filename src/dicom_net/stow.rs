@@ -13,6 +13,9 @@ const FAILED_SOP_SEQUENCE: &str = "00081198";
 const FAILURE_REASON: &str = "00081197";
 const REFERENCED_SOP_INSTANCE: &str = "00081155";
 
+/// Most interim answers (100 Continue and the like) in front of the answer.
+const INTERIM_ANSWERS_MAX: usize = 8;
+
 /// Where the service is.
 pub(super) struct Place<'a> {
     pub(super) host: &'a str,
@@ -32,9 +35,10 @@ pub(super) fn store(mut channel: Channel, object: &Object<'_>, place: &Place<'_>
     let parts = [head.as_bytes(), before.as_bytes(), object.file, after.as_bytes()];
     let sent = parts.iter().try_for_each(|part| channel.write_all(part)).and_then(|()| channel.flush());
     // Who refuses early may stop reading; the answer says why.
-    let reply = reply(&mut channel).map_err(|e| sent.err().map_or(e, SendFault::from))?;
+    let said = heard(&mut channel, &object.sop_instance);
+    let said = said.map_err(|e| sent.err().map_or(e, SendFault::from))?;
     channel.close();
-    outcome(&reply, &object.sop_instance)
+    said
 }
 
 /// What no object holds by chance.
@@ -69,9 +73,8 @@ enum Length {
     Open,
 }
 
-/// Reads a whole answer of bounded size.
-fn reply(stream: &mut impl Read) -> Result<Reply, SendFault> {
-    let broken = |why: &str| SendFault::Broken(why.to_owned());
+/// Reads a whole answer of bounded size; the outer error where there is none.
+fn heard(stream: &mut impl Read, instance: &str) -> Result<Result<Kept, SendFault>, SendFault> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 << 10];
     loop {
@@ -86,8 +89,8 @@ fn reply(stream: &mut impl Read) -> Result<Reply, SendFault> {
             Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => (false, true),
             Err(e) => return Err(e.into()),
         };
-        if let Some(reply) = parsed(&bytes, whole)? {
-            return Ok(reply);
+        if let Some(said) = answer(&bytes, whole, instance)? {
+            return Ok(said);
         }
         if ended {
             return Err(broken("the connection was closed before the answer was whole"));
@@ -98,38 +101,55 @@ fn reply(stream: &mut impl Read) -> Result<Reply, SendFault> {
     }
 }
 
-/// The answer in these bytes, once it is whole; `closed` where nothing follows.
+/// What an answer says of the object of this SOP Instance UID, once it is whole; `closed` where nothing follows.
+///
+/// # Errors
+/// Where it is no answer of HTTP.
+pub fn answer(bytes: &[u8], closed: bool, instance: &str) -> Result<Option<Result<Kept, SendFault>>, SendFault> {
+    Ok(parsed(bytes, closed)?.map(|reply| outcome(&reply, instance)))
+}
+
+/// The answer in these bytes, once it is whole.
 fn parsed(bytes: &[u8], closed: bool) -> Result<Option<Reply>, SendFault> {
-    let broken = |why: &str| SendFault::Broken(why.to_owned());
-    let mut fields = [httparse::EMPTY_HEADER; 64];
-    let mut response = httparse::Response::new(&mut fields);
-    let head = match response.parse(bytes) {
-        Ok(httparse::Status::Complete(head)) => head,
-        Ok(httparse::Status::Partial) if bytes.len() <= HEAD_BYTES_MAX => return Ok(None),
-        _ => return Err(broken("the answer is not HTTP")),
-    };
-    let status = response.code.unwrap_or_default();
-    let rest = bytes.get(head..).unwrap_or_default();
-    if (100..200).contains(&status) {
-        return parsed(rest, closed);
+    let mut rest = bytes;
+    for _ in 0..=INTERIM_ANSWERS_MAX {
+        let mut fields = [httparse::EMPTY_HEADER; 64];
+        let mut response = httparse::Response::new(&mut fields);
+        let head = match response.parse(rest) {
+            Ok(httparse::Status::Complete(head)) => head,
+            Ok(httparse::Status::Partial) if rest.len() <= HEAD_BYTES_MAX => return Ok(None),
+            _ => return Err(broken("the answer is not HTTP")),
+        };
+        rest = rest.get(head..).unwrap_or_default();
+        let status = response.code.unwrap_or_default();
+        if !(100..200).contains(&status) {
+            let body = match length(status, response.headers)? {
+                Length::Bytes(length) => rest.get(..length).map(<[u8]>::to_vec),
+                Length::Open => closed.then(|| rest.to_vec()),
+                Length::Chunked => unchunked(rest).map_err(broken)?,
+            };
+            return Ok(body.map(|body| Reply { status, body }));
+        }
     }
+    Err(broken("the answer is announced and never comes"))
+}
+
+fn length(status: u16, fields: &[httparse::Header<'_>]) -> Result<Length, SendFault> {
     let field = |name: &str| {
-        let found = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name));
+        let found = fields.iter().find(|h| h.name.eq_ignore_ascii_case(name));
         found.and_then(|h| std::str::from_utf8(h.value).ok()).map(str::trim)
     };
-    let length = match (field("transfer-encoding"), field("content-length")) {
+    Ok(match (field("transfer-encoding"), field("content-length")) {
         _ if status == 204 => Length::Bytes(0),
         (Some(coding), _) if coding.eq_ignore_ascii_case("chunked") => Length::Chunked,
         (Some(_), _) => return Err(broken("the answer is in a coding that was not asked for")),
         (None, Some(length)) => Length::Bytes(length.parse().map_err(|_| broken("the answer's length is no number"))?),
         (None, None) => Length::Open,
-    };
-    let body = match length {
-        Length::Bytes(length) => rest.get(..length).map(<[u8]>::to_vec),
-        Length::Open => closed.then(|| rest.to_vec()),
-        Length::Chunked => unchunked(rest).map_err(broken)?,
-    };
-    Ok(body.map(|body| Reply { status, body }))
+    })
+}
+
+fn broken(why: &str) -> SendFault {
+    SendFault::Broken(why.to_owned())
 }
 
 /// The body in these chunks, once the last one is there.
@@ -155,7 +175,7 @@ fn unchunked(mut rest: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
     }
 }
 
-/// What an answer says of the object (PS3.18 10.5.3).
+/// PS3.18 10.5.3.
 fn outcome(reply: &Reply, instance: &str) -> Result<Kept, SendFault> {
     let reason = match reply.status {
         200 | 202 | 409 => failure_reason(&reply.body, instance),
@@ -225,8 +245,10 @@ mod tests {
         for cut in 0..chunked.len() - "\r\n".len() {
             assert_eq!(text(&chunked[..cut], false), Ok(None), "{cut}");
         }
+        let never = "HTTP/1.1 100 Continue\r\n\r\n".repeat(10_000);
         for wrong in [
             "SSH-2.0-x\r\n",
+            never.as_str(),
             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",

@@ -236,9 +236,10 @@ fn every_kind_of_object_arrives_once_by_either_way_as_it_was_made() {
     for archive in [&by_store, &by_web] {
         let instances = archive.json("/instances");
         let ids: Vec<&str> = instances.as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
-        let kept: BTreeSet<Vec<u8>> =
-            ids.iter().map(|id| behind_meta(&archive.get(&format!("/instances/{id}/file"))).to_vec()).collect();
-        let sent: BTreeSet<Vec<u8>> = objects.iter().map(|(_, file)| behind_meta(file).to_vec()).collect();
+        let instances = ids.iter().map(|id| archive.get(&format!("/instances/{id}/file")));
+        // Orthanc writes lengths in a way of its own.
+        let kept: BTreeSet<Vec<String>> = instances.map(|file| parsed(&file)).collect();
+        let sent: BTreeSet<Vec<String>> = objects.iter().map(|(_, file)| parsed(file)).collect();
         assert_eq!(ids.len(), 3);
         assert!(kept == sent, "an object is not as it was made");
     }
@@ -273,6 +274,10 @@ fn an_archive_that_takes_implicit_little_endian_alone_gets_the_same_elements() {
         let sent = sent.next().unwrap();
         assert_eq!(lines_of(&kept), lines_of(&sent), "{instance}");
     }
+}
+
+fn parsed(file: &[u8]) -> Vec<String> {
+    lines_of(&dicom_object::from_reader(file).unwrap())
 }
 
 /// Every element as a line, with the bytes of its value; lengths of sequences and items aside.

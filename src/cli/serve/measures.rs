@@ -1,4 +1,4 @@
-//! What the gate and the DICOM provider count, in Prometheus' text format. No address of a client is in it.
+//! What the gate, the DICOM provider and the outbox count, in Prometheus' text format. No address of a client is in it.
 
 use chexbox::dicom_net::scp::Counts;
 use chexbox::http::gate::Counters;

@@ -18,7 +18,8 @@ pub struct Target {
 }
 
 /// Every small target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
+    crate::archive_answer::TARGET,
     crate::config::TARGET,
     crate::request_head::TARGET,
     crate::token::TARGET,
