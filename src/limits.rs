@@ -299,14 +299,47 @@ pub const RETENTION_BATCH: i64 = 64;
 /// Most transactions of one retention, so that new readings need not wait.
 pub const RETENTION_BATCHES_MAX: usize = 32;
 
-/// Largest thing that is queued to be sent on, bytes: a grey picture of 1,024 x 1,024 pixels in colour, and its header.
-pub const FORWARD_BYTES_MAX: usize = 8 << 20;
+/// Largest thing that is queued to be sent on, bytes: the highest contact sheet, 1,720 x 1,900 pixels in colour, and its header.
+pub const FORWARD_BYTES_MAX: usize = 12 << 20;
 
 /// First wait before something is sent again, milliseconds.
 pub const FORWARD_WAIT_MIN_MS: i64 = 5_000;
 
-/// Longest wait before something is sent again, milliseconds: an archive that comes back gets everything within an hour.
-pub const FORWARD_WAIT_MAX_MS: i64 = 3_600_000;
+/// Longest wait before something is sent again, milliseconds: an archive that comes back gets everything soon.
+pub const FORWARD_WAIT_MAX_MS: i64 = 300_000;
+
+/// Longest wait before something is sent again that was refused, milliseconds: somebody may have changed the archive's mind.
+pub const FORWARD_REFUSED_WAIT_MAX_MS: i64 = 3_600_000;
+
+/// Largest answer of an archive to one object sent by STOW-RS, bytes: a few UIDs and codes.
+pub const STOW_REPLY_BYTES_MAX: usize = 1 << 20;
+
+/// Longest piece of a data set in one PDU to an archive that sets no bound, bytes.
+pub const DICOM_PIECE_BYTES: usize = 128 << 10;
+
+/// How often it is looked whether something is to be sent, milliseconds: a result is at the archive a moment after its reading.
+pub const FORWARD_LOOK_MS: u64 = 500;
+
+/// Most refused objects that are listed one by one.
+pub const REFUSED_LISTED_MAX: usize = 50;
+
+/// Most archives that results are sent to: each has a thread and a connection of its own.
+pub const DESTINATIONS_MAX: usize = 16;
+
+/// Longest name of one of them, characters.
+pub const DESTINATION_NAME_CHARS_MAX: usize = 64;
+
+/// Longest address of one of them, bytes.
+pub const URL_BYTES_MAX: usize = 2_000;
+
+/// Wait for a connection and an association with an archive, unless configured, seconds: TCP tries four times meanwhile.
+pub const FORWARD_CONNECT_S: u64 = 15;
+
+/// Time for an object to be sent and its answer to come, unless configured, seconds: the largest object at 1 Mbit/s.
+pub const FORWARD_ANSWER_S: u64 = 120;
+
+/// Longest of both that may be configured, seconds: the watchdog must be able to tell a slow archive from a fault of ours.
+pub const FORWARD_SECONDS_MAX: u64 = 3_600;
 
 /// Longest access token that is looked at, bytes: ours have about 500.
 pub const TOKEN_BYTES_MAX: usize = 2_048;

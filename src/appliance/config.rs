@@ -3,8 +3,11 @@
 //! In: the text of the file, and the flags, which win. Out: [`Settings`] of which every value was checked. Never: a key that
 //! is not known, or a value that is quietly changed.
 
+use super::destinations::{Destination, ForwardKeys};
 use super::dicom_in::DicomIn;
 use super::machine::{MACHINE_ID, PRODUCT_UUID};
+use super::patients::Patients;
+use crate::lang::Lang;
 use crate::limits;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -72,6 +75,12 @@ pub struct Keys {
     /// Most connections of one address at once / 单地址最大连接数
     #[arg(long, value_name = "N")]
     pub connections_per_peer: Option<usize>,
+    /// Keep of each patient nothing but a pseudonym: the patient's id hashed with the site's key / 仅保存患者编号的密钥哈希
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    pub deidentify: Option<bool>,
+    /// File with that key, at least 16 bytes; systemd's credential deidentify-key unless given / 去标识密钥文件
+    #[arg(long, value_name = "FILE")]
+    pub deidentify_key: Option<PathBuf>,
     /// Keep the picture of each film beside its reading / 保存胸片图像
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     pub keep_images: Option<bool>,
@@ -81,7 +90,8 @@ pub struct Keys {
     /// Share of the disk, percent, beyond which the oldest readings are removed; 80 unless given / 磁盘占用上限（%）
     #[arg(long, value_name = "PERCENT")]
     pub retain_disk_percent: Option<u8>,
-    /// Take films by C-STORE: a port of this machine alone, or ADDRESS:PORT / DICOM 接收端口
+    /// Take films by C-STORE: a port of this machine alone, ADDRESS:PORT, or systemd for the socket that it passes under the
+    /// name dicom / DICOM 接收端口
     #[arg(long, value_name = "PORT")]
     pub dicom: Option<String>,
     /// Our AE title; CHEXBOX unless given / 本机 AE 标题
@@ -96,6 +106,17 @@ pub struct Keys {
     /// DICOM under TLS, with tls-cert and tls-key / DICOM 使用 TLS
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     pub dicom_tls: Option<bool>,
+    /// Archive that results are sent to by chexbox forward, repeatable; a table [[forward]] in the file / 结果发送目标
+    #[arg(long, value_name = "name=NAME,to=URL,objects=sr+sc,...")]
+    pub forward: Option<Vec<ForwardKeys>>,
+    /// Language of the objects that are sent, en or zh; that of the locale unless given / 发送对象的语言
+    #[arg(long, value_name = "LANG", value_parser = language)]
+    pub forward_lang: Option<Lang>,
+}
+
+fn language(text: &str) -> Result<Lang, String> {
+    let known = [("en", Lang::En), ("zh", Lang::Zh)].into_iter().find(|(name, _)| *name == text);
+    known.map(|(_, lang)| lang).ok_or_else(|| "allowed are en and zh".to_owned())
 }
 
 /// What holds for the service: every key with its value, checked.
@@ -131,6 +152,8 @@ pub struct Settings {
     pub connections: usize,
     /// Most connections of one address.
     pub connections_per_peer: usize,
+    /// What is kept of patients.
+    pub patients: Patients,
     /// Whether pictures of films are kept.
     pub keep_images: bool,
     /// Days that readings are kept.
@@ -139,6 +162,10 @@ pub struct Settings {
     pub retain_disk_percent: Option<u8>,
     /// Films that come by C-STORE; none where they do not.
     pub dicom: Option<DicomIn>,
+    /// Archives that results are sent to, in the order of the file.
+    pub forward: Vec<Destination>,
+    /// Language of what is sent; none for that of the locale.
+    pub forward_lang: Option<Lang>,
 }
 
 /// What stands between the service and clients elsewhere.
@@ -190,6 +217,8 @@ impl Keys {
             body_mib: self.body_mib.or(file.body_mib),
             connections: self.connections.or(file.connections),
             connections_per_peer: self.connections_per_peer.or(file.connections_per_peer),
+            deidentify: self.deidentify.or(file.deidentify),
+            deidentify_key: self.deidentify_key.or(file.deidentify_key),
             keep_images: self.keep_images.or(file.keep_images),
             retain_days: self.retain_days.or(file.retain_days),
             retain_disk_percent: self.retain_disk_percent.or(file.retain_disk_percent),
@@ -198,6 +227,8 @@ impl Keys {
             dicom_peer: self.dicom_peer.or(file.dicom_peer),
             dicom_secondary_capture: self.dicom_secondary_capture.or(file.dicom_secondary_capture),
             dicom_tls: self.dicom_tls.or(file.dicom_tls),
+            forward: self.forward.or(file.forward),
+            forward_lang: self.forward_lang.or(file.forward_lang),
         }
     }
 
@@ -210,6 +241,14 @@ impl Keys {
         let dicom = DicomIn::of(&self).unwrap_or_else(|of_dicom| {
             faults.extend(of_dicom);
             None
+        });
+        let patients = Patients::of(&self).unwrap_or_else(|of_patients| {
+            faults.extend(of_patients);
+            Patients::Stated
+        });
+        let forward = Destination::all(&self).unwrap_or_else(|of_forward| {
+            faults.extend(of_forward);
+            Vec::new()
         });
         let mut within = |key: &str, value: u64, least: u64, most: u64| {
             if !(least..=most).contains(&value) {
@@ -254,10 +293,13 @@ impl Keys {
             body_bytes: body_mib << 20,
             connections,
             connections_per_peer: per_peer,
+            patients,
             keep_images: self.keep_images.unwrap_or(false),
             retain_days: self.retain_days.filter(|d| *d > 0),
             retain_disk_percent: self.retain_disk_percent,
             dicom,
+            forward,
+            forward_lang: self.forward_lang,
         };
         faults.extend(settings.listen.iter().filter_map(|at| settings.may_listen(*at).err()));
         if faults.is_empty() { Ok(settings) } else { Err(ConfigError::Values(faults)) }

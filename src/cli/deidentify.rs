@@ -3,9 +3,9 @@
 use super::files::{self, Films, write_whole};
 use super::pictures::stems;
 use super::read::{locale, parse_lang};
-use super::{Exit, Failure, WrongCommandLine, load, say};
+use super::{Exit, Failure, load, say};
 use chexbox::lang::Lang;
-use chexbox::limits::{DEIDENTIFY_KEY_BYTES_MIN, FILE_BYTES, MANIFEST_BYTES_MAX};
+use chexbox::limits::FILE_BYTES;
 use chexbox::radiograph::{Code, Refusal, deidentify};
 use std::path::{Path, PathBuf};
 
@@ -95,14 +95,5 @@ fn key(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
         getrandom::fill(&mut key).map_err(|e| format!("no key could be drawn: {e}"))?;
         return Ok(key);
     };
-    let key = load::read_bounded(file, MANIFEST_BYTES_MAX).map_err(|e| format!("--key {}: {e}", file.display()))?;
-    if key.len() < DEIDENTIFY_KEY_BYTES_MIN {
-        let what = format!(
-            "--key {}: {} bytes, at least {DEIDENTIFY_KEY_BYTES_MIN} are needed, for example: head -c 32 /dev/urandom > key",
-            file.display(),
-            key.len()
-        );
-        return Err(WrongCommandLine(what).into());
-    }
-    Ok(key)
+    load::hash_key("--key", file)
 }

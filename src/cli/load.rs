@@ -1,8 +1,8 @@
-//! Which models a command line asks for: a name, `all`, or a folder with a bundle.
+//! What a command line names: models (a name, `all`, or a folder with a bundle), threshold files, keys.
 
 use super::{Failure, WrongCommandLine};
 use chexbox::evaluation::ThresholdFile;
-use chexbox::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
+use chexbox::limits::{DEIDENTIFY_KEY_BYTES_MIN, MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
 use chexbox::model::{Bundle, MANIFEST_FILE, Manifest};
 use std::borrow::Cow;
 use std::io::Read;
@@ -63,6 +63,21 @@ pub fn thresholds(path: &Path, models: &[&Manifest]) -> Result<ThresholdFile, Fa
         true => Ok(file),
         false => Err(at(&refused.err().map(|e| e.to_string()).unwrap_or_default()).into()),
     }
+}
+
+/// The key that patients' ids and UIDs are hashed with; `option` is how the user named the file.
+///
+/// # Errors
+/// A sentence that says how to make one.
+pub fn hash_key(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let at = format!("{option} {}", path.display());
+    let make = format!("make one of {DEIDENTIFY_KEY_BYTES_MIN} bytes or more, for example: head -c 32 /dev/urandom > key");
+    let key = read_bounded(path, MANIFEST_BYTES_MAX).map_err(|e| WrongCommandLine(format!("{at}: {e}; {make}")))?;
+    if key.len() < DEIDENTIFY_KEY_BYTES_MIN {
+        let what = format!("{at}: {} bytes, at least {DEIDENTIFY_KEY_BYTES_MIN} are needed; {make}", key.len());
+        return Err(WrongCommandLine(what).into());
+    }
+    Ok(key)
 }
 
 /// Reads a file of at most `limit` bytes.

@@ -8,6 +8,7 @@ mod compare;
 mod deidentify;
 mod evaluate;
 mod files;
+mod forward;
 mod in_order;
 mod labels;
 mod load;
@@ -48,6 +49,7 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox read film.png --lang zh           in Chinese / 中文
   chexbox read film.dcm --sr out --sc out   DICOM objects for an archive / 供归档的 DICOM 对象
   chexbox serve                             films by web page, HTTP and DICOM / 启动服务（网页、接口、DICOM）
+  chexbox forward --status                  what waits to be sent to the archive / 待发送队列
   chexbox watch inbox/                      read what a folder receives / 监视文件夹
   chexbox deidentify film.dcm --out out     a copy without the patient / 去标识副本
   chexbox models                            the models in this binary / 内置模型
@@ -96,6 +98,8 @@ pub enum Verb {
     Labels(labels::LabelsArgs),
     /// Serve readings over HTTP, with a page for people / 启动服务
     Serve(Box<serve::ServeArgs>),
+    /// Send results on to archives (PACS) by C-STORE and STOW-RS / 向 PACS 发送结果
+    Forward(forward::ForwardArgs),
     /// Check a running service with the built-in test film / 检查运行中的服务
     Probe(probe::ProbeArgs),
     /// List the models in this binary, their findings and operating points / 列出模型
@@ -192,6 +196,7 @@ impl Verb {
             Self::Compare(args) => compare::run(&args),
             Self::Labels(args) => labels::run(&args),
             Self::Serve(args) => serve::run(&args),
+            Self::Forward(args) => forward::run(&args),
             Self::Probe(args) => probe::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Bench(args) => bench::run(&args),

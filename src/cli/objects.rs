@@ -11,6 +11,7 @@ use chexbox::radiograph::{Lineage, LineageError, Radiograph, uid};
 use chexbox::reading::Reading;
 use chexbox::report::dicom::{self, Moment, Source};
 use chexbox::report::{Display, ReadView, Tile, fhir, shown};
+use jiff::Zoned;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -130,11 +131,11 @@ impl ObjectFolders {
             write_whole(&path(folder, "sr.dcm"), &dicom::structured_report(&source)?.file)?;
         }
         if let Some(folder) = &self.args.sc {
-            let object = dicom::secondary_capture(&source, &Display::of(&made.film.grey), &made.tiles())?;
+            let object = dicom::secondary_capture(&source, &Display::of(&made.film.grey), &tiles(made.reading))?;
             write_whole(&path(folder, "sc.dcm"), &object.file)?;
         }
         if let Some(folder) = &self.args.gsps {
-            match dicom::presentation_state(&source, &made.film.grey, &made.tiles()) {
+            match dicom::presentation_state(&source, &made.film.grey, &tiles(made.reading)) {
                 Ok(object) => write_whole(&path(folder, "gsps.dcm"), &object.file)?,
                 Err(why @ dicom::ObjectError::NotGrey) => return Ok(Filed::NotAll(format!("--gsps: {why}"))),
                 Err(why) => return Err(why.into()),
@@ -149,12 +150,6 @@ impl Made<'_> {
     fn id(&self) -> String {
         uid::derived(&[&self.origin.sha256, self.view.manifest.file.sha256.as_bytes()]).replace("2.25.", "reading-")
     }
-
-    fn tiles(&self) -> Vec<Tile<'_>> {
-        let heat_of = |at: usize| self.reading.heat_maps.iter().find(|(i, _)| *i == at).map(|(_, heat)| heat);
-        let tile = |at: usize| Some(Tile { finding: self.reading.findings.get(at)?, heat: heat_of(at)? });
-        shown(&self.reading.findings).into_iter().filter_map(tile).collect()
-    }
 }
 
 fn not_filed(why: &LineageError, lang: Lang) -> String {
@@ -168,10 +163,20 @@ fn not_filed(why: &LineageError, lang: Lang) -> String {
 
 /// The local time.
 fn now() -> Result<Moment, Failure> {
-    let now = jiff::Zoned::now();
+    moment(&Zoned::now()).ok_or_else(|| "the clock of this machine shows no date that DICOM can write".into())
+}
+
+/// A time as objects have it; none where DICOM cannot write it.
+pub fn moment(at: &Zoned) -> Option<Moment> {
     let part = |value: i8| u8::try_from(value).unwrap_or(0);
-    let date = (u16::try_from(now.year()).unwrap_or(0), part(now.month()), part(now.day()));
-    let time = (part(now.hour()), part(now.minute()), part(now.second()));
-    let offset = i16::try_from(now.offset().seconds() / 60).unwrap_or(0);
-    Moment::new(date, time, offset).ok_or_else(|| "the clock of this machine shows no date that DICOM can write".into())
+    let date = (u16::try_from(at.year()).unwrap_or(0), part(at.month()), part(at.day()));
+    let time = (part(at.hour()), part(at.minute()), part(at.second()));
+    Moment::new(date, time, i16::try_from(at.offset().seconds() / 60).unwrap_or(0))
+}
+
+/// The heat maps that objects show.
+pub fn tiles(reading: &Reading) -> Vec<Tile<'_>> {
+    let heat_of = |at: usize| reading.heat_maps.iter().find(|(i, _)| *i == at).map(|(_, heat)| heat);
+    let tile = |at: usize| Some(Tile { finding: reading.findings.get(at)?, heat: heat_of(at)? });
+    shown(&reading.findings).into_iter().filter_map(tile).collect()
 }

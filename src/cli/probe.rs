@@ -14,6 +14,7 @@ use chexbox::model::{Bundle, Session};
 use chexbox::radiograph::drawn::DrawnFilm;
 use chexbox::reading::{self, HeatMaps, Reader};
 use chexbox::report::kept::KeptReading;
+pub(super) use client::trusting;
 use client::{Client, Reply};
 use serde_json::Value;
 use std::path::PathBuf;

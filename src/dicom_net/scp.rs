@@ -6,19 +6,23 @@
 //! durable. Never: a film acknowledged that was not kept, an allocation by a length that a peer claims,
 //! more associations, bytes or seconds than the limits allow, a peer that is not configured.
 //!
-//! Steps of an association: [`wire`] reads bounded PDUs before a deadline, [`negotiation`] decides what
+//! Steps of an association: [`wire`](super::wire) reads bounded PDUs before a deadline, [`negotiation`] decides what
 //! is accepted, [`message`] puts commands and data sets together, [`association`] answers them.
 
 mod association;
 mod command;
+mod counters;
 mod message;
 mod negotiation;
-mod wire;
+
+pub use counters::Counts;
 
 use crate::limits::{DICOM_ASSOCIATIONS_MAX, DICOM_ASSOCIATIONS_OF_PEER_MAX};
+use counters::{Counters, Rejection};
+use mio::{Events, Interest, Poll, Token, Waker};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -26,6 +30,10 @@ use std::time::{Duration, Instant};
 
 /// Pause after the system could not accept, for example because it ran out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the thread that accepts is woken for.
+const CONNECTION: Token = Token(0);
+const END: Token = Token(1);
 
 /// Who sent a film.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,26 +127,12 @@ impl Default for Times {
     }
 }
 
-/// What happened so far.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Associations that were accepted.
-    pub accepted: AtomicU64,
-    /// Associations that were rejected, or connections that were dropped for their number.
-    pub rejected: AtomicU64,
-    /// Associations that ended for a fault of the peer or a deadline.
-    pub aborted: AtomicU64,
-    /// Films that the intake took.
-    pub stored: AtomicU64,
-    /// Films that were answered with a failure.
-    pub failed: AtomicU64,
-}
-
 /// A provider that is running; dropping it closes the listener.
 pub struct Scp {
     shared: Arc<Shared>,
     address: SocketAddr,
     listening: Option<JoinHandle<()>>,
+    waker: Waker,
 }
 
 /// What all associations share.
@@ -180,6 +174,11 @@ impl Scp {
             }
         }
         let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let mut listener = mio::net::TcpListener::from_std(listener);
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, CONNECTION, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), END)?;
         let shared = Arc::new(Shared {
             config,
             intake,
@@ -190,8 +189,8 @@ impl Scp {
             held: AtomicU64::new(0),
         });
         let ours = Arc::clone(&shared);
-        let listening = thread::Builder::new().name("dicom-accept".to_owned()).spawn(move || ours.accept(&listener))?;
-        Ok(Self { shared, address, listening: Some(listening) })
+        let listening = thread::Builder::new().name("dicom-accept".to_owned()).spawn(move || ours.accept(&listener, poll))?;
+        Ok(Self { shared, address, listening: Some(listening), waker })
     }
 
     /// Where it listens.
@@ -200,8 +199,9 @@ impl Scp {
     }
 
     /// What happened so far.
-    pub fn counters(&self) -> &Counters {
-        &self.shared.counters
+    pub fn counts(&self) -> Counts {
+        let open = self.shared.open().values().sum();
+        self.shared.counters.counts(open, self.shared.held.load(Ordering::Relaxed))
     }
 
     /// Takes no further association and waits, at most so long, until those that are open have ended;
@@ -222,14 +222,8 @@ impl Scp {
 
     fn close(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Accepting blocks: a connection of our own ends it.
-        let ip = match self.address.ip() {
-            ip if !ip.is_unspecified() => ip,
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        };
-        let woken = TcpStream::connect_timeout(&SocketAddr::new(ip, self.address.port()), Duration::from_secs(1));
-        if let (Some(listening), Ok(_)) = (self.listening.take(), woken) {
+        // Not by a connection of our own: under systemd the process may open none.
+        if let (Some(listening), Ok(())) = (self.listening.take(), self.waker.wake()) {
             // It panics nowhere; if it did, it has ended all the same.
             let _ = listening.join();
         }
@@ -249,31 +243,38 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accept(self: &Arc<Self>, listener: &TcpListener) {
-        loop {
-            let accepted = listener.accept();
-            if self.stopping.load(Ordering::SeqCst) {
-                return;
+    fn accept(self: &Arc<Self>, listener: &mio::net::TcpListener, mut poll: Poll) {
+        let mut events = Events::with_capacity(2);
+        while !self.stopping.load(Ordering::SeqCst) {
+            match listener.accept() {
+                Ok((stream, from)) => self.admit(stream.into(), from.ip().to_canonical()),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if poll.poll(&mut events, None).is_err() {
+                        thread::sleep(ACCEPT_PAUSE);
+                    }
+                }
+                Err(_) => thread::sleep(ACCEPT_PAUSE),
             }
-            let Ok((stream, from)) = accepted else {
-                thread::sleep(ACCEPT_PAUSE);
-                continue;
-            };
-            let address = from.ip().to_canonical();
-            let room = self.enter(address);
-            if room == Room::None {
-                self.counters.rejected.fetch_add(1, Ordering::Relaxed);
-                continue;
+        }
+    }
+
+    /// A thread for the connection, where there is room for it.
+    fn admit(self: &Arc<Self>, stream: TcpStream, address: IpAddr) {
+        let room = self.enter(address);
+        if room == Room::None {
+            return self.counters.rejected(Rejection::TooMany);
+        }
+        let ours = Arc::clone(self);
+        let serve = move || {
+            match stream.set_nonblocking(false) {
+                Ok(()) => association::serve(&ours, stream, address, room),
+                Err(e) => log::warn!("dicom: the connection of {address} cannot be used: {e}"),
             }
-            let ours = Arc::clone(self);
-            let serve = move || {
-                association::serve(&ours, stream, address, room);
-                ours.leave(address);
-            };
-            if thread::Builder::new().name("dicom-association".to_owned()).spawn(serve).is_err() {
-                self.leave(address);
-                thread::sleep(ACCEPT_PAUSE);
-            }
+            ours.leave(address);
+        };
+        if thread::Builder::new().name("dicom-association".to_owned()).spawn(serve).is_err() {
+            self.leave(address);
+            thread::sleep(ACCEPT_PAUSE);
         }
     }
 

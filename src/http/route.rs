@@ -5,6 +5,7 @@
 
 mod about;
 pub mod answer;
+mod fhir;
 pub mod multipart;
 mod pictures;
 pub mod problem;
@@ -85,6 +86,7 @@ const ROUTES: &[Route] = &[
     }),
     allowed("GET", "/v1/readings/{id}/film.png", Right::Read, |c, r, by, at| pictures::film(c, r, by, at[0])),
     allowed("GET", "/v1/readings/{id}/report.html", Right::Read, |c, r, by, at| pictures::report(c, r, by, at[0])),
+    allowed("GET", "/v1/readings/{id}/fhir", Right::Read, |c, r, by, at| fhir::bundle(c, r, by, at[0])),
     allowed("GET", "/v1/models", Right::Read, |c, r, _, _| about::models(c, r)),
     allowed("GET", "/metrics", Right::Read, |c, r, _, _| about::metrics(c, r)),
     open("GET", "/healthz", |_, r, _| about::health(r)),

@@ -31,12 +31,33 @@ pub struct PatientIdentity {
     id: Option<String>,
     birth_date: Option<String>,
     accession: Option<String>,
+    form: IdentityForm,
+}
+
+/// How much an identity says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentityForm {
+    /// What the header says.
+    #[default]
+    Stated,
+    /// A pseudonym in the place of the id, and nothing else.
+    Pseudonym,
 }
 
 impl PatientIdentity {
     /// An identity that was kept apart from its film, by its parts.
     pub fn kept(name: Option<String>, id: Option<String>, birth_date: Option<String>, accession: Option<String>) -> Self {
-        Self { name, id, birth_date, accession }
+        Self { name, id, birth_date, accession, form: IdentityForm::Stated }
+    }
+
+    /// A pseudonym that was kept apart from its film.
+    pub fn kept_pseudonym(id: Option<String>) -> Self {
+        Self { id, form: IdentityForm::Pseudonym, ..Self::default() }
+    }
+
+    /// Whether this is what the header says, or a pseudonym.
+    pub fn form(&self) -> IdentityForm {
+        self.form
     }
 
     /// Patient's Name (0010,0010).
@@ -72,7 +93,7 @@ impl PatientIdentity {
 
     /// This identity with nothing left of it but the pseudonym, in the place of the id.
     pub fn deidentified(&self, key: &[u8]) -> Self {
-        Self { id: self.pseudonym(key), ..Self::default() }
+        Self::kept_pseudonym(self.pseudonym(key))
     }
 
     fn of(header: &Header<'_>) -> Self {
@@ -82,6 +103,7 @@ impl PatientIdentity {
             id: text(tags::PATIENT_ID),
             birth_date: text(tags::PATIENT_BIRTH_DATE),
             accession: text(tags::ACCESSION_NUMBER),
+            form: IdentityForm::Stated,
         }
     }
 }
@@ -163,6 +185,7 @@ mod tests {
             id: Some("4711".into()),
             birth_date: Some("19700131".into()),
             accession: Some("A0815".into()),
+            form: IdentityForm::Stated,
         };
         let shown = format!("{someone:?} {someone:#?} {someone}");
         for part in ["DOE", "JANE", "4711", "1970", "A0815"] {
@@ -181,6 +204,7 @@ mod tests {
         assert_ne!(Some(&one), someone("4711").pseudonym(b"another key").as_ref());
         let left = someone("4711").deidentified(b"a site's key");
         assert_eq!((left.id(), left.name(), left.birth_date(), left.accession()), (Some(one.as_str()), None, None, None));
+        assert_eq!((left.form(), someone("4711").form()), (IdentityForm::Pseudonym, IdentityForm::Stated));
         assert_eq!(PatientIdentity::default().pseudonym(b"k"), None);
     }
 

@@ -42,7 +42,7 @@ pub use deidentify::{Action, Caution, Deidentified, PROFILE_EDITION, deidentify,
 pub use dicom_pixels::TRANSFER_SYNTAXES;
 pub use grey::{Grey, Samples, linear_tone};
 // No part of the reading of films: for answers to an archive, which must go to the patient that the film is of.
-pub use identity::{Equipment, Lineage, LineageError, PatientIdentity, PixelMeaning, identity};
+pub use identity::{Equipment, IdentityForm, Lineage, LineageError, PatientIdentity, PixelMeaning, identity};
 pub use memory::memory_estimate;
 pub use refusal::{Code, Refusal};
 pub use stored::{Raised, StoredPixels, stored_pixels};

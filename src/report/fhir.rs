@@ -6,10 +6,11 @@
 //! identifiers alone: no name, no birth date. Never: an Observation of an untrained finding; they are named in the conclusion.
 
 use super::dicom::{Code, Moment, of_finding};
+use super::kept::KeptReading;
 use super::{Assessed, ReadView, name, record::PROGRAM, unavailable, words};
-use crate::findings::Call;
+use crate::findings::{Call, Finding};
 use crate::lang::Lang;
-use crate::radiograph::Lineage;
+use crate::radiograph::{Lineage, PatientIdentity};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -59,13 +60,6 @@ pub struct Measured<'a> {
 impl<'a> Reading<'a> {
     /// The reading of a film just read.
     pub fn of(view: &ReadView<'a>, lineage: Option<&'a Lineage>, id: &'a str, at: Moment, lang: Lang) -> Self {
-        let measured = |assessed: Assessed<'a>| Measured {
-            code: of_finding(assessed.finding, lang),
-            name: name(assessed.finding, lang),
-            probability: assessed.probability,
-            threshold: assessed.threshold,
-            call: assessed.call,
-        };
         let model = view.manifest;
         Self {
             id,
@@ -75,11 +69,46 @@ impl<'a> Reading<'a> {
             accession: lineage.and_then(|film| film.patient().accession()),
             study_uid: lineage.map(Lineage::study_uid),
             study_date: lineage.and_then(Lineage::study_date),
-            findings: view.findings.iter().filter_map(Assessed::of).map(measured).collect(),
+            findings: measurements(view.findings, lang),
             unavailable: unavailable(view.findings, lang),
             lang,
         }
     }
+
+    /// The reading of a record, with its findings; `issued` is when it was made. A record does not know the film's study.
+    pub fn kept(
+        kept: &'a KeptReading,
+        findings: &'a [Finding],
+        patient: Option<&'a PatientIdentity>,
+        id: &'a str,
+        issued: String,
+        lang: Lang,
+    ) -> Self {
+        Self {
+            id,
+            issued,
+            model: (&kept.model, &kept.version, &kept.sha256),
+            patient_id: patient.and_then(PatientIdentity::id),
+            accession: patient.and_then(PatientIdentity::accession),
+            study_uid: None,
+            study_date: None,
+            findings: measurements(findings, lang),
+            unavailable: unavailable(findings, lang),
+            lang,
+        }
+    }
+}
+
+/// The assessed ones of these findings.
+fn measurements(findings: &[Finding], lang: Lang) -> Vec<Measured<'_>> {
+    let measured = |Assessed { finding, probability, threshold, call }| Measured {
+        code: of_finding(finding, lang),
+        name: name(finding, lang),
+        probability,
+        threshold,
+        call,
+    };
+    findings.iter().filter_map(Assessed::of).map(measured).collect()
 }
 
 /// The Bundle of a reading.

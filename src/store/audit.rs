@@ -81,10 +81,14 @@ kinds! {
     TurnedAway => "turned_away",
     /// A DICOM association was opened or refused. Details: calling and called AE title, outcome.
     Association => "association",
+    /// An object that a destination wants could not be made of a reading. Subject: the reading. Details: kind, why.
+    ObjectNotMade => "object_not_made",
     /// Something was sent on. Subject: the reading. Written by the store itself.
     Forwarded => "forwarded",
     /// Something could not be sent on, and will be tried again. Subject: the reading. Written by the store itself.
     ForwardFailed => "forward_failed",
+    /// Something went unsent, because its reading was removed. Subject: the reading. Written by the store itself.
+    ForwardGivenUp => "forward_given_up",
     /// The highest time seen was set back by hand. Written by the store itself.
     ClockAccepted => "clock_accepted",
     /// The chain did not agree with its head when the store was opened. Written by the store itself.

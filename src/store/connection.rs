@@ -1,6 +1,6 @@
 //! The files of the store: opened, locked, written to by one connection and read by a few.
 //!
-//! `chexbox.lock` is held by the daemon, `audit.head` by whoever writes at the moment. After an fsync that failed nothing more
+//! `chexbox.lock` is held by the daemon, `forward.lock` by the process that sends, `audit.head` by whoever writes at the moment. After an fsync that failed nothing more
 //! is written: the system may have dropped what it could not write, and only a new start knows what is on the disk.
 
 use super::audit::{self, Actor, Event, Kind, tip};
@@ -10,6 +10,7 @@ use super::{StoreError, schema};
 use crate::limits::{STORE_BUSY_MS, STORE_LOCK_PAUSE_MS, STORE_LOCK_TRIES, STORE_READERS_KEPT};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use std::time::Duration;
 /// Name of the database in the state folder.
 pub(super) const DATABASE: &str = "chexbox.db";
 
-/// Held while a daemon has the store.
+/// Held while a daemon has the store; not empty from its start to its end in order.
 const LOCK: &str = "chexbox.lock";
 
 /// How the store was left by whoever had it before.
@@ -71,8 +72,8 @@ pub struct Store {
     settings: Settings,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
-    // Let go when the store is dropped.
-    _alone: Option<File>,
+    // The daemon's; let go when the store is dropped.
+    alone: Option<File>,
 }
 
 struct Writer {
@@ -94,8 +95,9 @@ impl Store {
     /// # Errors
     /// `Busy` where another daemon has it, `TooNew`, `Corrupt`, or as the disk says.
     pub fn open(dir: &Path, settings: &Settings) -> Result<(Self, Opened), StoreError> {
-        let alone = alone(dir)?;
-        let shutdown = left(dir);
+        let alone = alone(dir, LOCK)?;
+        let shutdown = left(dir, &alone);
+        mark(&alone);
         let noted = noted(dir)?;
         let head = HeadFile::open(dir)?;
         let mut connection = connect(dir, OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -124,7 +126,7 @@ impl Store {
     /// Opens the store beside a daemon that may be running: for verbs of the command line. Creates and migrates nothing.
     ///
     /// # Errors
-    /// `Absent`, `TooNew`, `Corrupt`, or as the disk says. A store of an older schema is `Internal`: the daemon migrates it.
+    /// `Absent`, `TooNew`, `TooOld` (the daemon migrates it), `Corrupt`, or as the disk says.
     pub fn open_beside(dir: &Path) -> Result<Self, StoreError> {
         if !dir.join(DATABASE).exists() {
             return Err(StoreError::Absent(dir.display().to_string()));
@@ -132,8 +134,7 @@ impl Store {
         let connection = connect(dir, OpenFlags::empty())?;
         let found = schema::version(&connection)?;
         if found != schema::NEWEST {
-            let what = format!("it has schema {found}; start chexbox serve once, which migrates it to {}", schema::NEWEST);
-            return Err(StoreError::Internal(what));
+            return Err(StoreError::TooOld { found, known: schema::NEWEST });
         }
         durable(&connection)?;
         Ok(Self::with(dir, &Settings::default(), connection, HeadFile::open(dir)?, None))
@@ -141,25 +142,18 @@ impl Store {
 
     fn with(dir: &Path, settings: &Settings, connection: Connection, head: HeadFile, alone: Option<File>) -> Self {
         let writer = Mutex::new(Writer { connection, head, trust: Trust::Whole });
-        Self { dir: dir.to_owned(), settings: settings.clone(), writer, readers: Mutex::default(), _alone: alone }
+        Self { dir: dir.to_owned(), settings: settings.clone(), writer, readers: Mutex::default(), alone }
     }
 
-    /// What an opening leaves behind: a broken chain is said in the chain, leases of a daemon that is gone end.
+    /// What an opening leaves behind: a broken chain is said in the chain.
     fn after_opening(&self, check: &HeadCheck) -> Result<(), StoreError> {
         self.take_reserve();
-        let leased: bool = self.read(|c| Ok(c.prepare("SELECT 1 FROM outbox WHERE leased_until_ms > 0")?.exists([])?))?;
-        if *check == HeadCheck::Agrees && !leased {
-            return Ok(());
-        }
+        let HeadCheck::Broken(how) = check else { return Ok(()) };
         self.write(|transaction| {
-            transaction.execute("UPDATE outbox SET leased_until_ms = 0", [])?;
-            if let HeadCheck::Broken(how) = check {
-                let last: Option<i64> =
-                    transaction.query_row("SELECT at_ms FROM audit ORDER BY seq DESC LIMIT 1", [], |r| r.get(0)).optional()?;
-                let by = Actor::daemon(last.unwrap_or_default());
-                audit::append(transaction, &Event::new(Kind::ChainBroken).with("how", how), &by)?;
-            }
-            Ok(())
+            let last: Option<i64> =
+                transaction.query_row("SELECT at_ms FROM audit ORDER BY seq DESC LIMIT 1", [], |r| r.get(0)).optional()?;
+            let by = Actor::daemon(last.unwrap_or_default());
+            audit::append(transaction, &Event::new(Kind::ChainBroken).with("how", how), &by)
         })
     }
 
@@ -213,6 +207,9 @@ impl Drop for Store {
         if let Err(e) = writer.head.settle() {
             log::error!("the audit's head is not confirmed by the disk: {e}");
         }
+        if let Some(Err(e)) = self.alone.as_ref().map(|lock| lock.set_len(0)) {
+            log::warn!("{LOCK} keeps its mark: {e}");
+        }
     }
 }
 
@@ -245,6 +242,10 @@ fn transact<T>(
     work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
 ) -> Result<(T, Head), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // A daemon of a newer version may have migrated it since this process opened it.
+    if schema::version(&transaction)? != schema::NEWEST {
+        return Err(StoreError::Reopen);
+    }
     let value = work(&transaction)?;
     let head = tip(&transaction)?;
     transaction.commit()?;
@@ -267,9 +268,9 @@ fn connect(dir: &Path, create: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Waits a moment for a daemon that is ending, or for a process that was forked from it and has not begun its own program.
-fn alone(dir: &Path) -> Result<File, StoreError> {
-    let lock = own_file(dir, LOCK)?;
+/// Takes a lock. Waits a moment for a process that is ending, or for one that was forked from it and has not begun its own program.
+pub(super) fn alone(dir: &Path, name: &str) -> Result<File, StoreError> {
+    let lock = own_file(dir, name)?;
     for _ in 0..STORE_LOCK_TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
@@ -291,13 +292,21 @@ fn durable(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A log with content beside the database was left by a process that did not close it.
-fn left(dir: &Path) -> Shutdown {
+/// A daemon that was not ended in order leaves its mark, and the last process to die so a log with content.
+fn left(dir: &Path, lock: &File) -> Shutdown {
     let size = |name: &str| dir.join(name).metadata().map_or(0, |m| m.len());
-    match (size(DATABASE), size(&format!("{DATABASE}-wal"))) {
-        (0, 0) => Shutdown::First,
-        (_, 0) => Shutdown::Clean,
-        _ => Shutdown::Crash,
+    let log = size(&format!("{DATABASE}-wal")) > 0;
+    if size(DATABASE) == 0 && !log {
+        return Shutdown::First;
+    }
+    let marked = lock.metadata().is_ok_and(|m| m.len() > 0);
+    if marked || (log && !super::outbox::sends(dir)) { Shutdown::Crash } else { Shutdown::Clean }
+}
+
+/// From here on, whoever finds the mark knows that the daemon was not ended in order. A disk without room for it has other worries.
+fn mark(lock: &File) {
+    if let Err(e) = lock.write_all_at(b"open\n", 0).and_then(|()| lock.sync_data()) {
+        log::warn!("{LOCK} cannot be marked: {e}");
     }
 }
 

@@ -12,8 +12,8 @@ pub enum StoreError {
     /// the system may have forgotten what it could not write.
     #[error("the disk did not confirm a write (fsync failed): check the disk; the store must be opened anew")]
     Fsync,
-    /// An earlier fsync failed in this process.
-    #[error("the store must be opened anew: an earlier write was not confirmed by the disk")]
+    /// An earlier fsync failed in this process, or a newer chexbox has migrated the store meanwhile.
+    #[error("the store must be opened anew: an earlier write was not confirmed by the disk, or a newer chexbox has migrated it")]
     Reopen,
     /// The disk or the file system failed in another way.
     #[error("the store cannot be read or written: {0}")]
@@ -27,6 +27,14 @@ pub enum StoreError {
         /// Version in the file.
         found: u32,
         /// Newest version this program knows.
+        known: u32,
+    },
+    /// An older chexbox wrote this store.
+    #[error("the store has schema {found}; start chexbox serve once, which migrates it to {known}")]
+    TooOld {
+        /// Version in the file.
+        found: u32,
+        /// The version this program works with.
         known: u32,
     },
     /// Another process has it.

@@ -28,7 +28,7 @@ pub use error::StoreError;
 pub use head::Head;
 pub use idempotency::Idempotency;
 pub use known_tokens::{Revocation, TokenUse};
-pub use outbox::{Forward, NewForward};
+pub use outbox::{Forward, Line, NewForward, RefusedForward, SendsAlone, Setback};
 pub use reading::{Digest, FilmRef, ModelRef, NewReading, ReadingId, Recorded, Status, Stored};
 pub use retention::{Images, Retained, Settings};
 pub use schema::NEWEST as SCHEMA;

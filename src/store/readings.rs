@@ -5,7 +5,7 @@ use super::chain::update_sized;
 use super::connection::Store;
 use super::reading::{Digest, FilmRef, ModelRef, NewReading, ReadingId, Recorded, Stored, cut};
 use super::{StoreError, idempotency, outbox};
-use crate::radiograph::PatientIdentity;
+use crate::radiograph::{IdentityForm, PatientIdentity};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest as _, Sha256};
 
@@ -16,10 +16,20 @@ pub(super) const COLUMNS: &str = "r.id, r.created_ms, r.status, r.film_sha256, r
     (SELECT group_concat(finding, ',') FROM (SELECT finding FROM findings WHERE reading = r.seq AND positive = 1 ORDER BY finding)),
     r.seq";
 
+/// What stands in `identified`: the film names nobody.
+const NAMELESS: i64 = 0;
+/// The identity is what the header says.
+const STATED: i64 = 1;
+/// It is a pseudonym.
+const PSEUDONYM: i64 = 2;
+
 /// The reading of a row of [`COLUMNS`], and its place in the order of recording.
 pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<(Stored, i64)> {
-    let identified: bool = row.get(10)?;
-    let identity = PatientIdentity::kept(row.get(11)?, row.get(12)?, row.get(13)?, row.get(14)?);
+    let identity = match row.get(10)? {
+        NAMELESS => None,
+        PSEUDONYM => Some(PatientIdentity::kept_pseudonym(row.get(12)?)),
+        _ => Some(PatientIdentity::kept(row.get(11)?, row.get(12)?, row.get(13)?, row.get(14)?)),
+    };
     let positives: Option<String> = row.get(16)?;
     let stored = Stored {
         id: parsed(row, 0)?,
@@ -33,7 +43,7 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<(Stored, i64)> {
         status: parsed(row, 2)?,
         record_json: row.get(9)?,
         positives: positives.map(|p| p.split(',').map(str::to_owned).collect()).unwrap_or_default(),
-        identity: identified.then_some(identity),
+        identity,
         has_image: row.get(15)?,
     };
     Ok((stored, row.get(17)?))
@@ -117,7 +127,10 @@ impl Store {
             new.model.sha256.to_string(),
             new.record_json,
             new.maps,
-            new.identity.is_some(),
+            new.identity.as_ref().map_or(NAMELESS, |identity| match identity.form() {
+                IdentityForm::Stated => STATED,
+                IdentityForm::Pseudonym => PSEUDONYM,
+            }),
             cut(identity.name()),
             cut(identity.id()),
             cut(identity.birth_date()),
@@ -186,6 +199,7 @@ impl Store {
     pub fn delete(&self, id: &ReadingId, by: &Actor) -> Result<bool, StoreError> {
         self.make_room(|store| {
             store.write(|transaction| {
+                outbox::give_up(transaction, id.as_str(), by)?;
                 let gone = transaction.execute("DELETE FROM readings WHERE id = ?1", [id.as_str()])?;
                 if gone > 0 {
                     append(transaction, &Event::new(Kind::Deleted).about(id.as_str()), by)?;
@@ -193,6 +207,17 @@ impl Store {
                 Ok(gone > 0)
             })
         })
+    }
+
+    /// How many readings hold something that may name a patient: an identity that is no pseudonym, a file's name, a picture.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn naming(&self) -> Result<u64, StoreError> {
+        let question = "SELECT count(*) FROM readings AS r WHERE r.identified = ?1 OR r.film_name IS NOT NULL
+             OR EXISTS (SELECT 1 FROM images WHERE images.reading = r.seq)";
+        let count: i64 = self.read(|c| Ok(c.query_row(question, [STATED], |row| row.get(0))?))?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     /// How many readings are stored.

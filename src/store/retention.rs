@@ -3,9 +3,9 @@
 //! Deleting needs room too, for the log. A reserve file holds that room: it is given up while something is being deleted and
 //! taken again afterwards, so that a disk filled by others never keeps the store from making itself smaller.
 
-use super::StoreError;
 use super::audit::{Actor, Event, Kind, append};
 use super::connection::{DATABASE, Store};
+use super::{StoreError, outbox};
 use crate::limits::{IDEMPOTENCY_KEPT_MS, RETENTION_BATCH, RETENTION_BATCHES_MAX, STORE_RESERVE_BYTES};
 use rusqlite::Transaction;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
@@ -154,11 +154,21 @@ impl Store {
 
 /// Removes the oldest readings, those before a time or any, and says so for each.
 fn retire(transaction: &Transaction<'_>, before_ms: Option<i64>, why: &str, by: &Actor) -> Result<usize, StoreError> {
-    let mut rows = transaction
-        .prepare_cached("SELECT seq, id FROM readings WHERE (?1 IS NULL OR created_ms < ?1) ORDER BY created_ms, seq LIMIT ?2")?;
-    let rows = rows.query_map((before_ms, RETENTION_BATCH), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let old: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
+    // For room, first those that nobody waits for any more.
+    let sent = "NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.reading = readings.seq) AND";
+    let mut old = Vec::new();
+    for which in [sent, ""].into_iter().skip(usize::from(before_ms.is_some())) {
+        let mut rows = transaction.prepare_cached(&format!(
+            "SELECT seq, id FROM readings WHERE {which} (?1 IS NULL OR created_ms < ?1) ORDER BY created_ms, seq LIMIT ?2"
+        ))?;
+        let rows = rows.query_map((before_ms, RETENTION_BATCH), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        old = rows.collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+        if !old.is_empty() {
+            break;
+        }
+    }
     for (seq, id) in &old {
+        outbox::give_up(transaction, id, by)?;
         transaction.prepare_cached("DELETE FROM readings WHERE seq = ?1")?.execute([seq])?;
         append(transaction, &Event::new(Kind::Retired).about(id).with("why", why), by)?;
     }

@@ -42,6 +42,8 @@ pub struct Query {
     pub until_ms: Option<i64>,
     /// Patient ID or accession number, exactly.
     pub patient: Option<String>,
+    /// The patient's ID may be this one as well; nothing by itself.
+    pub or_patient: Option<String>,
     /// A finding that is called.
     pub finding: Option<String>,
     /// How it ended.
@@ -80,7 +82,10 @@ impl Query {
             add("r.created_ms < ?", until.into());
         }
         if let Some(patient) = &self.patient {
-            add("(r.patient_id = ? OR r.accession = ?)", text(patient));
+            let cut = |text: &String| text.chars().take(QUERY_CHARS_MAX).collect::<String>();
+            let any: Vec<String> = std::iter::once(patient).chain(&self.or_patient).map(cut).collect();
+            let among = "IN (SELECT value FROM json_each(?))";
+            add(&format!("(r.patient_id {among} OR r.accession {among})"), Value::Text(serde_json::json!(any).to_string()));
         }
         if let Some(finding) = &self.finding {
             let called = "EXISTS (SELECT 1 FROM findings AS f WHERE f.reading = r.seq AND f.finding = ? AND f.positive = 1)";

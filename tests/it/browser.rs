@@ -2,7 +2,7 @@
 
 mod place;
 mod standin;
-mod webdriver;
+pub mod webdriver;
 
 use place::{Films, Place};
 use serde_json::{Value, json};

@@ -2,6 +2,7 @@
 //! highdicom read back what the record says, Orthanc stores and shows them, the FHIR schema accepts them. `tools/dicom_tools.sh` installs these; a test
 //! whose program is missing says what it skipped.
 
+use super::daemon::{Daemon, state};
 use super::dicom_file::{DicomFile, PLANTED};
 use super::orthanc::Orthanc;
 use super::run::{Scratch, chexbox, records, stderr, stdout};
@@ -114,7 +115,7 @@ fn judged(python: &Path, kind: &str, file: &Path, beside: &Path) -> Value {
 }
 
 /// The errors that dciodvfy finds.
-fn errors(dciodvfy: &Path, file: &Path) -> Vec<String> {
+pub fn errors(dciodvfy: &Path, file: &Path) -> Vec<String> {
     let output = Command::new(dciodvfy).arg(file).output().unwrap();
     let text = stderr(&output) + &stdout(&output);
     text.lines().filter(|line| line.starts_with("Error") || line.starts_with("Abort")).map(str::to_owned).collect()
@@ -195,6 +196,54 @@ fn fhir_bundles_are_valid_after_the_schema_of_r4() {
 }
 
 #[test]
+fn the_bundle_of_a_stored_reading_says_what_its_record_says_and_is_valid() {
+    let scratch = Scratch::new("objects-fhir-stored");
+    let daemon = Daemon::start(&state(&scratch), &["--threshold", "pneumothorax=0.000001"]);
+    let read = daemon.read("", &film(b"DOE^JANE", "ISO_IR 192").bytes()).json();
+    let address = read["links"]["fhir"].as_str().unwrap_or_else(|| panic!("{read}"));
+    for lang in ["en", "zh"] {
+        let answer = daemon.get(&format!("{address}?lang={lang}"));
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/fhir+json")), "{}", answer.text());
+        let bundle = answer.json();
+        let entries: Vec<&Value> = bundle["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]).collect();
+        assert_eq!(entries[0]["subject"]["identifier"]["value"], "MRN-4711");
+        assert_eq!(entries[0]["basedOn"][0]["identifier"]["value"], "A0815");
+        assert_eq!((&entries[0]["issued"], &entries[0]["id"]), (&read["created"], &read["id"]));
+        assert!(!answer.text().contains("DOE"), "{}", answer.text());
+        let said: Vec<(f64, f64, bool)> = entries
+            .iter()
+            .filter(|entry| entry["resourceType"] == "Observation")
+            .map(|o| {
+                let number = |value: &Value| value["value"].as_f64().unwrap();
+                let positive = o["interpretation"][0]["coding"][0]["code"] == "POS";
+                (number(&o["valueQuantity"]), number(&o["component"][0]["valueQuantity"]), positive)
+            })
+            .collect();
+        let findings = read["findings"].as_array().unwrap().iter().filter(|f| f["trained"] == true);
+        let number = |value: &Value| value.as_f64().unwrap();
+        let want: Vec<_> =
+            findings.map(|f| (number(&f["probability"]), number(&f["threshold"]), f["positive"] == true)).collect();
+        assert_eq!(said, want);
+        assert!(want.iter().any(|w| w.2) && want.iter().any(|w| !w.2), "both calls are there: {want:?}");
+        let file = scratch.join("stored.fhir.json");
+        std::fs::write(&file, &answer.body).unwrap();
+        let what = "the FHIR schema's judgement of a stored reading";
+        if let (Some(python), Some(schema)) = (given("CHEXBOX_DICOM_PYTHON", what), given("CHEXBOX_FHIR_SCHEMA", what)) {
+            let kinds = judged(&python, "fhir", &file, &schema)["kinds"].to_string();
+            assert!(kinds.contains("DiagnosticReport") && kinds.contains("Observation"), "{kinds}");
+        }
+    }
+    let picture = daemon.read("", &DrawnFilm { width: 256, height: 256, seed: 4 }.png()).json();
+    let of_picture = daemon.get(picture["links"]["fhir"].as_str().unwrap()).json();
+    assert_eq!(of_picture["entry"][0]["resource"].get("subject"), None);
+    let refused = daemon.read("", b"no film").json();
+    let record = daemon.get(&format!("/v1/readings/{}", refused["reading"].as_str().unwrap())).json();
+    assert_eq!(record["links"]["fhir"], Value::Null);
+    let none = daemon.get(&format!("/v1/readings/{}/fhir", record["id"].as_str().unwrap()));
+    assert_eq!((none.status, &none.json()["code"]), (404, &"nothing_to_report".into()));
+}
+
+#[test]
 fn a_bundle_names_the_patient_by_identifier_alone() {
     let scratch = Scratch::new("objects-fhir-patient");
     assert!(read(&scratch, "a", &film(b"DOE^JANE", "ISO_IR 192").bytes(), &[]).status.success());
@@ -238,7 +287,7 @@ fn orthanc_stores_and_shows_the_objects_and_holds_each_once() {
 }
 
 /// SOP Instance UID and elements of an object, its times aside.
-fn timeless(path: &Path) -> (String, Vec<String>) {
+pub fn timeless(path: &Path) -> (String, Vec<String>) {
     let object: InMemDicomObject = dicom_object::open_file(path).unwrap().into_inner();
     let instance = object.get(Tag(0x0008, 0x0018)).unwrap().to_str().unwrap().into_owned();
     // Creation and content times, and Contributing Equipment, which has one.

@@ -3,12 +3,29 @@
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long Orthanc may take to answer for the first time.
 const START: Duration = Duration::from_secs(60);
+
+/// Where Debian's package orthanc-dicomweb puts its plugin.
+const DICOM_WEB: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
+
+/// DICOMweb for Orthanc, or a line that says what was skipped.
+pub fn dicom_web(what: &str) -> Option<PathBuf> {
+    let plugin = Some(PathBuf::from(DICOM_WEB)).filter(|path| path.is_file());
+    if plugin.is_none() {
+        println!("skipped: {what} ({DICOM_WEB} is not installed; tools/dicom_tools.sh)");
+    }
+    plugin
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
 
 /// A running server.
 pub struct Orthanc {
@@ -19,13 +36,29 @@ pub struct Orthanc {
 impl Orthanc {
     /// Starts one that keeps its data below `folder`.
     pub fn start(program: &Path, folder: &Path) -> Self {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        Self::with(program, folder, &serde_json::json!({"DicomServerEnabled": false, "Plugins": []}))
+    }
+
+    /// Starts an archive of this title that takes whatever comes by C-STORE to this port, and by STOW-RS where it has the
+    /// plugin. One that was there before in the same folder is the same archive.
+    pub fn archive(program: &Path, folder: &Path, title: &str, dicom_port: u16, dicom_web: Option<&Path>) -> Self {
+        let more = serde_json::json!({
+            "DicomServerEnabled": true, "DicomAet": title, "DicomPort": dicom_port, "DicomCheckCalledAet": true,
+            "DicomAlwaysAllowStore": true, "Plugins": dicom_web.into_iter().collect::<Vec<_>>(),
+            "DicomWeb": {"Enable": true, "Root": "/dicom-web/"},
+        });
+        Self::with(program, folder, &more)
+    }
+
+    fn with(program: &Path, folder: &Path, more: &Value) -> Self {
+        let port = free_port();
         let store = folder.join("orthanc");
         std::fs::create_dir_all(&store).unwrap();
-        let config = serde_json::json!({
-            "Name": "test", "StorageDirectory": store, "IndexDirectory": store, "HttpPort": port, "DicomServerEnabled": false,
-            "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [], "HttpBindAddresses": ["127.0.0.1"],
+        let mut config = serde_json::json!({
+            "Name": "test", "StorageDirectory": store, "IndexDirectory": store, "HttpPort": port,
+            "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "HttpBindAddresses": ["127.0.0.1"],
         });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let file = folder.join("orthanc.json");
         std::fs::write(&file, config.to_string()).unwrap();
         let child = Command::new(program).arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -36,6 +69,11 @@ impl Orthanc {
             std::thread::sleep(Duration::from_millis(100));
         }
         orthanc
+    }
+
+    /// Where it answers over HTTP.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The body of an answer.

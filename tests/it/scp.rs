@@ -88,7 +88,7 @@ fn an_echo_is_answered_for_who_is_configured_and_nobody_else() {
         let Some(output) = dcmtk("echoscu", &scp, &["-aet", calling, "-aec", called], &[]) else { return };
         assert_eq!(output.status.success(), answered, "{calling} calling {called}");
     }
-    assert_eq!(scp.counters().rejected.load(Ordering::SeqCst), 2);
+    assert_eq!(scp.counts().rejected(), 2);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_film_arrives_as_it_was_sent_with_its_transfer_syntax_and_its_sender() {
         assert!(stored_pixels(file).unwrap().samples == samples, "{proposed}");
         assert_eq!(decode(file).unwrap().facts.view.as_deref(), Some("PA"));
     }
-    assert_eq!(scp.counters().stored.load(Ordering::SeqCst), sent as u64);
+    assert_eq!(scp.counts().stored, sent as u64);
     assert_eq!(scp.drain(AT_ONCE), 0);
 }
 
@@ -137,7 +137,7 @@ fn what_the_intake_does_not_keep_is_not_acknowledged() {
         assert!(!said.contains("(Success)"), "{what}: {said}");
         flag.store(false, Ordering::SeqCst);
     }
-    assert_eq!((scp.counters().stored.load(Ordering::SeqCst), scp.counters().failed.load(Ordering::SeqCst)), (0, 2));
+    assert_eq!((scp.counts().stored, scp.counts().failed()), (0, 2));
     let output = dcmtk("storescu", &scp, &TITLES, &[path]).unwrap();
     assert!(output.status.success() && shelf.films.lock().unwrap().len() == 1, "it goes on behind a failure");
 }
@@ -190,7 +190,7 @@ fn a_peer_that_lies_about_lengths_or_speaks_another_language_is_aborted_at_once(
         assert!(said.is_empty() || said[0] == 7, "{bytes:?} is answered with {said:?}");
     }
     assert_eq!(shelf.films.lock().unwrap().len(), 0);
-    assert_eq!(scp.counters().accepted.load(Ordering::SeqCst), 0);
+    assert_eq!(scp.counts().accepted, 0);
 }
 
 #[test]
@@ -200,14 +200,14 @@ fn a_request_that_drips_in_ends_at_its_deadline() {
     let begun = Instant::now();
     let mut dripped = 0;
     // A byte of a request that never becomes whole, again and again.
-    while begun.elapsed() < AT_ONCE && stream.write_all(&[1]).is_ok() && scp.counters().aborted.load(Ordering::SeqCst) == 0 {
+    while begun.elapsed() < AT_ONCE && stream.write_all(&[1]).is_ok() && scp.counts().aborted == 0 {
         dripped += 1;
         if dripped == 1 {
             stream.write_all(&[0, 0, 0, 0xFF, 0xFF]).unwrap();
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert_eq!(scp.counters().aborted.load(Ordering::SeqCst), 1, "still open after {dripped} bytes");
+    assert_eq!(scp.counts().aborted, 1, "still open after {dripped} bytes");
 }
 
 #[test]

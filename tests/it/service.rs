@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What is planted, and where: a string of its own in every attribute that names a patient or whoever stands near.
-const PLANTED: [(Tag, &str, &str); 18] = [
+pub const PLANTED: [(Tag, &str, &str); 18] = [
     ((0x0008, 0x0050), "SH", "ZQACCESSION1"),
     ((0x0008, 0x0080), "LO", "ZQINSTITUTION2"),
     ((0x0008, 0x0081), "ST", "ZQSTREET3"),
@@ -35,14 +35,19 @@ const PLANTED: [(Tag, &str, &str); 18] = [
 ];
 
 /// A drawn film as a DICOM file with an identity planted in each attribute that can hold one.
-fn dicom() -> Vec<u8> {
+pub fn planted() -> DicomFile {
     let film = DrawnFilm { width: 320, height: 320, seed: 11 }.draw_u16();
     let samples = match film.samples() {
         Samples::U16(v) => v.clone(),
         Samples::U8(v) => v.iter().map(|s| u16::from(*s) << 8).collect(),
     };
     let film = DicomFile::chest(320, 320, &samples);
-    PLANTED.iter().fold(film, |film, (tag, vr, value)| film.with(*tag, vr, *value)).bytes()
+    PLANTED.iter().fold(film, |film, (tag, vr, value)| film.with(*tag, vr, *value))
+}
+
+/// The same as the bytes of its file.
+pub fn dicom() -> Vec<u8> {
+    planted().bytes()
 }
 
 fn id(reading: &Value) -> String {
@@ -439,27 +444,80 @@ fn the_service_is_ready_when_it_answers_lives_by_reading_and_ends_within_ten_sec
     assert!(verified.status.success(), "{}{}", stdout(&verified), stderr(&verified));
 }
 
+/// What systemd does: the sockets as descriptors from 3 on, their names, and the process that gets them named. None, and a word,
+/// where there is no Python to do it.
+fn with_sockets(scratch: &Scratch, names: &[&str], config: &str) -> Option<Command> {
+    let python = ["python3", "python"].into_iter().find(|p| Command::new(p).arg("-V").output().is_ok_and(|o| o.status.success()));
+    let Some(python) = python else {
+        println!("skipped: no Python to pass a socket with");
+        return None;
+    };
+    let pass = "import os, socket, sys\n\
+        names = sys.argv[1].split(':')\n\
+        sockets = [os.dup(socket.create_server(('127.0.0.1', 0)).detach()) for _ in names]\n\
+        sockets = [os.dup2(s, 20 + i, False) for i, s in enumerate(sockets)]\n\
+        for i, s in enumerate(sockets): os.dup2(s, 3 + i); os.set_inheritable(3 + i, True)\n\
+        os.environ.update(LISTEN_FDS=str(len(names)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=sys.argv[1])\n\
+        os.execv(sys.argv[2], sys.argv[2:])";
+    let file = scratch.join("passed.toml");
+    std::fs::write(&file, config).unwrap();
+    let mut command = Command::new(python);
+    command.args(["-c", pass, &names.join(":"), env!("CARGO_BIN_EXE_chexbox"), "serve", "--config"]).arg(file);
+    command.arg("--state").arg(state(scratch));
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    Some(command)
+}
+
 #[test]
 fn a_socket_that_is_passed_is_listened_on() {
     let scratch = Scratch::new("service-passed");
-    let Some(python) =
-        ["python3", "python"].into_iter().find(|p| Command::new(p).arg("-V").output().is_ok_and(|o| o.status.success()))
-    else {
-        return eprintln!("skipped: no Python to pass a socket with");
-    };
-    // What systemd does: the socket as descriptor 3, and the process that gets it named.
-    let pass = "import os, socket, sys\ns = socket.create_server(('127.0.0.1', 0))\nos.dup2(s.fileno(), 3); os.set_inheritable(3, True)\n\
-                os.environ['LISTEN_FDS'] = '1'; os.environ['LISTEN_PID'] = str(os.getpid())\nos.execv(sys.argv[1], sys.argv[1:])";
-    let config = scratch.join("none.toml");
-    std::fs::write(&config, "").unwrap();
-    let mut command = Command::new(python);
-    command
-        .args(["-c", pass, env!("CARGO_BIN_EXE_chexbox"), "serve", "--config"])
-        .arg(config)
-        .arg("--state")
-        .arg(state(&scratch));
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let Some(command) = with_sockets(&scratch, &["chexbox.socket"], "") else { return };
     let daemon = Daemon::of(command);
     assert_ne!(daemon.address.port(), 8080);
     assert_eq!(daemon.get("/healthz").status, 200);
+}
+
+#[test]
+fn sockets_that_are_passed_are_told_apart_by_their_names() {
+    for names in [["dicom", "chexbox.socket"], ["chexbox.socket", "dicom"]] {
+        let scratch = Scratch::new("service-passed-dicom");
+        let Some(command) = with_sockets(&scratch, &names, "dicom = \"systemd\"\n") else { return };
+        let mut daemon = Daemon::of(command);
+        assert_eq!(daemon.get("/healthz").status, 200);
+        let begun = Instant::now();
+        while !daemon.log().contains("DICOM as CHEXBOX at") {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{}", daemon.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let log = daemon.log();
+        let port = log.lines().find_map(|line| line.split_once("DICOM as CHEXBOX at 127.0.0.1:")).unwrap().1.trim();
+        assert_ne!(port, daemon.address.port().to_string());
+        match Command::new("echoscu").args(["-aec", "CHEXBOX", "127.0.0.1", port]).output() {
+            Ok(echo) => assert!(echo.status.success(), "{}", String::from_utf8_lossy(&echo.stderr)),
+            Err(_) => println!("skipped: echoscu is not installed"),
+        }
+        let metrics = daemon.get("/metrics").text();
+        for line in ["chexbox_dicom_stored_total 0", "chexbox_dicom_rejected_total{reason=\"calling_title\"} 0"] {
+            assert!(metrics.lines().any(|l| l == line), "{line} is not in {metrics}");
+        }
+        // The provider ends without a connection of its own, which the units forbid; the store is closed behind it.
+        daemon.signal("TERM");
+        assert!(daemon.ended().success(), "{}", daemon.log());
+        assert!(!state(&scratch).join("chexbox.db-wal").metadata().is_ok_and(|m| m.len() > 0), "the store was not closed");
+    }
+}
+
+#[test]
+fn a_socket_for_dicom_and_a_configuration_that_do_not_fit_each_other_are_refused() {
+    for (names, config, named) in [
+        (&["chexbox.socket", "dicom"][..], "", "set dicom = \"systemd\""),
+        (&["chexbox.socket", "dicom"], "dicom = \"127.0.0.1:0\"\n", "set dicom = \"systemd\""),
+        (&["chexbox.socket"], "dicom = \"systemd\"\n", "chexbox-dicom.socket"),
+        (&["dicom", "dicom"], "dicom = \"systemd\"\nlisten = [\"127.0.0.1:0\"]\n", "several sockets"),
+    ] {
+        let scratch = Scratch::new("service-passed-wrong");
+        let Some(mut command) = with_sockets(&scratch, names, config) else { return };
+        let output = command.output().unwrap();
+        assert!(!output.status.success() && stderr(&output).contains(named), "{names:?} {config}: {}", stderr(&output));
+    }
 }

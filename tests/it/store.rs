@@ -3,8 +3,8 @@
 use super::run::Scratch;
 use super::stored::{DAY, NOW, filled, id, of_patient, open, reading, someone, with_forward};
 use chexbox::store::{
-    Digest, Event, Idempotency, Images, Kind, NewReading, Opened, Page, Query, SCHEMA, Settings, Shutdown, Status, Store,
-    StoreError, verify_audit,
+    Digest, Event, Idempotency, Images, Kind, NewReading, Opened, Page, Query, SCHEMA, Setback, Settings, Shutdown, Status,
+    Store, StoreError, verify_audit,
 };
 use std::path::Path;
 
@@ -188,7 +188,7 @@ fn identity_stands_in_its_columns_and_nowhere_else() {
     let store = open(scratch.path());
     let recorded = store.record(&of_patient(1, "PLANTED^NAME", "PLANTED-ID", "PLANTED-ACC"), &someone(NOW)).unwrap();
     store.outbox_add(&id(1), &with_forward(1).forwards).unwrap();
-    let taken = store.outbox_take(NOW, DAY).unwrap().unwrap();
+    let taken = store.outbox_take("archive", NOW, DAY).unwrap().unwrap();
     assert!(!format!("{recorded:?} {taken:?}").contains("PLANTED"));
     drop(store);
     let database = rusqlite::Connection::open(scratch.join("chexbox.db")).unwrap();
@@ -255,27 +255,114 @@ fn the_outbox_gives_each_thing_to_one_sender_until_it_is_done() {
         store.record(&with_forward(n), &someone(NOW)).unwrap();
     }
     assert_eq!(store.outbox_waiting().unwrap(), 3);
-    let take = |now: i64| store.outbox_take(now, 1_000).unwrap();
+    let take = |now: i64| store.outbox_take("archive", now, 1_000).unwrap();
+    assert_eq!(store.outbox_take("another", NOW, 1_000).unwrap(), None);
     let taken: Vec<_> = std::iter::from_fn(|| take(NOW)).collect();
     let readings: Vec<_> = taken.iter().map(|f| f.reading.clone()).collect();
     assert_eq!(readings, [id(0), id(1), id(2)]);
     assert!(store.outbox_done(&taken[0], &someone(NOW)).unwrap());
     assert!(!store.outbox_done(&taken[0], &someone(NOW)).unwrap());
     // The second is tried again after a wait, the third after its lease.
-    assert_eq!(store.outbox_retry(&taken[1], "no answer", &someone(NOW)).unwrap(), Some(5_000));
+    assert_eq!(store.outbox_retry(&taken[1], Setback::Failed, "no answer", &someone(NOW)).unwrap(), Some(5_000));
     assert_eq!(take(NOW + 999), None);
     let third = take(NOW + 1_000).unwrap();
     assert_eq!((&third.reading, third.attempt), (&id(2), 2));
     assert!(!store.outbox_done(&taken[2], &someone(NOW)).unwrap(), "the lease is another's");
-    assert_eq!(store.outbox_retry(&taken[2], "late", &someone(NOW)).unwrap(), None);
+    assert_eq!(store.outbox_retry(&taken[2], Setback::Failed, "late", &someone(NOW)).unwrap(), None);
     assert!(store.outbox_done(&third, &someone(NOW)).unwrap());
     assert_eq!(take(NOW + 4_999), None);
     assert_eq!(take(NOW + 5_000).map(|f| (f.reading, f.attempt)), Some((id(1), 2)));
     assert_eq!(store.outbox_waiting().unwrap(), 1);
-    drop(store);
-    let store = open(scratch.path());
-    assert_eq!(store.outbox_take(NOW + 5_001, 1_000).unwrap().map(|f| f.attempt), Some(3), "leases end with their daemon");
+    let alone = store.outbox_alone().unwrap();
+    assert!(matches!(Store::open_beside(scratch.path()).unwrap().outbox_alone(), Err(StoreError::Busy)));
+    drop(alone);
+    let _alone = store.outbox_alone().unwrap();
+    assert_eq!(take(NOW + 5_001).map(|f| f.attempt), Some(3), "leases end with who held them");
     assert!(!store.outbox_add(&id(9), &with_forward(9).forwards).unwrap());
+}
+
+#[test]
+fn a_failure_lets_others_go_first_a_refusal_stays_in_sight_and_neither_is_dropped() {
+    let scratch = Scratch::new("store-setback");
+    let store = open(scratch.path());
+    for n in 0..3 {
+        store.record(&with_forward(n), &someone(NOW)).unwrap();
+    }
+    let line = || store.outbox_lines().unwrap().pop().unwrap();
+    let retry = |setback, at: i64, why: &str| {
+        let taken = store.outbox_take("archive", at, 1_000).unwrap().unwrap();
+        let wait = store.outbox_retry(&taken, setback, why, &someone(at)).unwrap().unwrap();
+        (taken.reading, wait)
+    };
+    assert_eq!(retry(Setback::Away, NOW, "away"), (id(0), 0), "its turn is not lost");
+    assert_eq!(line().failure, Some((NOW, "away".to_owned())));
+    assert_eq!(retry(Setback::Refused, NOW + 1, "status A900"), (id(0), 5_000));
+    assert_eq!(retry(Setback::Failed, NOW + 2, "timeout"), (id(1), 5_000));
+    assert_eq!(retry(Setback::Failed, NOW + 3, "timeout"), (id(2), 5_000));
+    assert!(!store.outbox_due("archive", NOW + 4_000).unwrap());
+    let mut at = NOW + 5_010;
+    let held = store.outbox_take("archive", at, 1_000).unwrap().unwrap();
+    for _ in 0..2 {
+        let taken = store.outbox_take("archive", at, 1_000).unwrap().unwrap();
+        assert!(store.outbox_done(&taken, &someone(at)).unwrap());
+    }
+    assert_eq!(store.outbox_retry(&held, Setback::Refused, "status A900", &someone(at)).unwrap(), Some(10_000));
+    for expected in [20_000, 40_000, 80_000, 160_000, 320_000, 640_000, 1_280_000, 2_560_000, 3_600_000, 3_600_000] {
+        at += expected;
+        assert_eq!(retry(Setback::Refused, at, "status A900"), (id(0), expected));
+    }
+    let found = line();
+    assert_eq!((found.waiting, found.refused, found.oldest_ms), (1, 1, NOW));
+    let refused = store.outbox_refused(9).unwrap().pop().unwrap();
+    assert_eq!((refused.reading.as_str(), refused.why.as_str(), refused.attempts), (id(0).as_str(), "status A900", 13));
+    let noted = store.audit_records(Some("forward_failed"), None, 9_999).unwrap();
+    assert_eq!(noted.len(), 15, "each attempt that failed has a record");
+    for _ in 0..20 {
+        at += 3_600_000;
+        assert!(retry(Setback::Failed, at, "timeout").1 <= 300_000);
+    }
+    assert_eq!((line().waiting, line().refused), (1, 0), "it is not refused any more");
+}
+
+#[test]
+fn what_goes_unsent_with_its_reading_is_said_in_the_audit() {
+    let scratch = Scratch::new("store-unsent");
+    let store = open(scratch.path());
+    for n in 0..2 {
+        store.record(&with_forward(n), &someone(NOW)).unwrap();
+    }
+    store.delete(&id(0), &someone(NOW)).unwrap();
+    drop(store);
+    let (store, _) = Store::open(scratch.path(), &Settings { keep_days: Some(1), ..Settings::default() }).unwrap();
+    store.retain(NOW + 2 * DAY).unwrap();
+    assert_eq!((store.count().unwrap(), store.outbox_waiting().unwrap()), (0, 0));
+    let said = store.audit_records(Some("forward_given_up"), None, 9).unwrap();
+    let subjects: Vec<_> = said.iter().filter_map(|record| record.subject.as_deref()).collect();
+    assert_eq!(subjects, [id(1).as_str(), id(0).as_str()]);
+    assert!(said[0].detail.contains("archive") && said[0].detail.contains("sr"), "{}", said[0].detail);
+}
+
+#[test]
+fn who_sends_beside_a_daemon_is_told_when_a_newer_one_has_migrated_the_store() {
+    let scratch = Scratch::new("store-migrated-meanwhile");
+    drop(filled(scratch.path(), 1));
+    let beside = Store::open_beside(scratch.path()).unwrap();
+    let database = scratch.join("chexbox.db");
+    rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+    let told = beside.outbox_take("archive", NOW, DAY).unwrap_err();
+    assert!(matches!(told, StoreError::TooNew { .. } | StoreError::Reopen), "{told}");
+}
+
+#[test]
+fn a_daemon_that_ended_in_order_beside_one_who_sends_is_not_said_to_have_crashed() {
+    let scratch = Scratch::new("store-beside-left");
+    let store = filled(scratch.path(), 1);
+    let beside = Store::open_beside(scratch.path()).unwrap();
+    let _alone = beside.outbox_alone().unwrap();
+    assert_eq!(beside.outbox_waiting().unwrap(), 0);
+    drop(store);
+    let (_, opened) = Store::open(scratch.path(), &Settings::default()).unwrap();
+    assert_eq!(opened.shutdown, Shutdown::Clean);
 }
 
 #[test]
@@ -283,9 +370,10 @@ fn a_clock_that_is_set_back_holds_nothing_in_the_outbox() {
     let scratch = Scratch::new("store-outbox-clock");
     let store = open(scratch.path());
     store.record(&with_forward(0), &someone(NOW)).unwrap();
-    let taken = store.outbox_take(NOW + 365 * DAY, 1_000).unwrap().unwrap();
-    assert!(store.outbox_take(NOW, 1_000).unwrap().is_some(), "a lease of next year");
-    store.outbox_retry(&taken, "", &someone(NOW)).unwrap();
+    let taken = store.outbox_take("archive", NOW + 365 * DAY, 1_000).unwrap().unwrap();
+    assert!(store.outbox_due("archive", NOW).unwrap(), "a lease of next year");
+    assert!(store.outbox_take("archive", NOW, 1_000).unwrap().is_some(), "a lease of next year");
+    store.outbox_retry(&taken, Setback::Failed, "", &someone(NOW)).unwrap();
 }
 
 #[test]
@@ -353,7 +441,7 @@ fn a_store_of_the_first_schema_is_migrated_with_everything_in_it() {
     }
     let before = verify_audit(scratch.path()).unwrap();
     assert_eq!((before.readings, &before.faults), (3, &vec![]), "an older store verifies as it is");
-    assert!(matches!(Store::open_beside(scratch.path()), Err(StoreError::Internal(_))), "only the daemon migrates");
+    assert!(matches!(Store::open_beside(scratch.path()), Err(StoreError::TooOld { found: 1, .. })), "only the daemon migrates");
     let (store, opened) = Store::open(scratch.path(), &Settings::default()).unwrap();
     assert_eq!((opened.migrated, opened.shutdown), (Some((1, SCHEMA)), Shutdown::Clean));
     store.audit(&opened.started("0.1.0"), &someone(NOW + DAY)).unwrap();

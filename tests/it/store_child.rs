@@ -85,7 +85,7 @@ fn forever(dir: &Path, from: u64) {
     for n in from.. {
         store.record(&with_forward(n), &someone(NOW)).unwrap();
         say(&format!("ack {n}"));
-        if let Some(taken) = n.is_multiple_of(3).then(|| store.outbox_take(NOW, 1_000).unwrap()).flatten() {
+        if let Some(taken) = n.is_multiple_of(3).then(|| store.outbox_take("archive", NOW, 1_000).unwrap()).flatten() {
             say(&format!("sent {}", taken.reading));
             store.outbox_done(&taken, &someone(NOW)).unwrap();
         }

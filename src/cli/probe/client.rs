@@ -93,7 +93,8 @@ impl Client {
         if host.is_empty() || host.contains(['/', '?', '@']) {
             return Err(wrong());
         }
-        let tls = secure.then(|| config(ca)).transpose()?;
+        let needs = "https needs --ca FILE: the certificate of the service, or of who signed it";
+        let tls = secure.then(|| ca.ok_or(needs.to_owned()).and_then(trusting)).transpose()?;
         Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port, tls, token })
     }
 
@@ -130,8 +131,11 @@ impl Client {
     }
 }
 
-fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let ca = ca.ok_or("https needs --ca FILE: the certificate of the service, or of who signed it")?;
+/// A client's TLS that trusts this certificate alone.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn trusting(ca: &Path) -> Result<Arc<ClientConfig>, String> {
     let at = |e: &dyn std::fmt::Display| format!("{}: {e}", ca.display());
     let pem = crate::cli::load::read_bounded(ca, PEM_BYTES_MAX).map_err(|e| at(&e))?;
     let mut roots = RootCertStore::empty();

@@ -1,8 +1,10 @@
 //! `chexbox serve --check`: everything that would be needed to start, without listening and without touching the store.
 
+use super::identities::Identities;
 use super::{readers, workers};
 use crate::cli::{Exit, Failure, load};
 use chexbox::appliance::config::{LISTEN, Settings};
+use chexbox::appliance::dicom_in::DicomPort;
 use chexbox::appliance::machine::{self, Fingerprint, PRODUCT_UUID};
 use chexbox::http::gate::{TlsFiles, check_tls};
 use chexbox::http::token::PublicKey;
@@ -35,7 +37,15 @@ pub fn run(settings: &Settings) -> Result<Exit, Failure> {
     if let Some(dicom) = &settings.dicom {
         let peers =
             if dicom.peers.is_empty() { "any peer of this machine".to_owned() } else { format!("{} peer(s)", dicom.peers.len()) };
-        lines.push(format!("dicom       {} at {}, {peers}", dicom.title, dicom.address));
+        let port = match dicom.port {
+            DicomPort::Address(address) => address.to_string(),
+            DicomPort::Passed => "the socket that systemd passes".to_owned(),
+        };
+        lines.push(format!("dicom       {} at {port}, {peers}", dicom.title));
+    }
+    for to in &settings.forward {
+        let kinds: Vec<&str> = to.objects.iter().map(|kind| kind.as_str()).collect();
+        lines.push(format!("forward     {} to {} at {}, by chexbox forward", kinds.join(", "), to.name, to.place()));
     }
     lines.push(format!("state       {}", settings.state.display()));
     for reader in &readers {
@@ -44,6 +54,11 @@ pub fn run(settings: &Settings) -> Result<Exit, Failure> {
     }
     lines.push(format!("readings    {} at once, {} waiting", workers(settings), settings.queue));
     lines.push(format!("body        at most {} MiB", settings.body_bytes >> 20));
+    let patients = match Identities::of(settings)? {
+        Identities::Stated => "kept as the films' headers name them",
+        Identities::Pseudonyms(_) => "kept as pseudonyms",
+    };
+    lines.push(format!("patients    {patients}"));
     lines.push(format!("images      {}", if settings.keep_images { "kept" } else { "not kept" }));
     lines.push("The configuration is good. 配置无误。".to_owned());
     crate::cli::output::print((lines.join("\n") + "\n").as_bytes())?;

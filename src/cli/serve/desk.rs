@@ -5,6 +5,7 @@ use super::admission::{Admission, actor, now_ms};
 use super::previews::Previews;
 use super::queue::{Place, Queue};
 use super::shelf::{Shelf, fault};
+use chexbox::dicom_net::scp::Scp;
 use chexbox::http::desk::{Ask, Caller, Desk, Entry, Fault, Film, FilmRead, Found, Given, Made, Query, Right};
 use chexbox::http::gate::Gate;
 use chexbox::model::Manifest;
@@ -26,6 +27,8 @@ pub struct FrontDesk {
     pub admission: Admission,
     /// The gate, once it is open, for what it counts.
     pub gate: Mutex<Option<Gate>>,
+    /// The DICOM provider, once it listens, for what it counts.
+    pub scp: Mutex<Option<Scp>>,
     /// Requests without a place that the audit does not know of yet.
     pub turned_away: AtomicU64,
 }
@@ -66,17 +69,22 @@ impl FrontDesk {
         readings.reverse();
         let picture = self.previews.get(&name);
         let keep = |((at, id), known): ((usize, ReadingId), Option<_>)| {
+            let mut unmade = Vec::new();
             let new = match known {
                 Some(stored) => self.shelf.again(stored, film, request.key),
                 None => match readings.pop().unwrap_or(Err(Fault::Internal)) {
-                    Ok((kept, maps)) => {
-                        let new = self.shelf.new_reading(at, id, film, &sha256, (kept, maps), patient.clone(), request.key);
+                    Ok(mut read) => {
+                        unmade = std::mem::take(&mut read.objects.unmade);
+                        let new = self.shelf.new_reading(at, id, film, &sha256, read, patient.clone(), request.key);
                         self.shelf.with_picture(new, picture.as_deref())
                     }
                     Err(fault) => return Err(self.failed(request.by, fault)),
                 },
             };
             let (stored, fresh) = self.shelf.record(&new, request.by)?;
+            if fresh {
+                self.queue.objects().note(&self.shelf.store, &stored.id, &new.forwards, &unmade, request.by);
+            }
             let entry = self.shelf.entry(stored, &self.previews)?;
             Ok(Given { entry, made: if fresh { Made::Now } else { Made::Before } })
         };
@@ -169,7 +177,12 @@ impl Desk for FrontDesk {
 
     fn metrics(&self) -> String {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Gate::counters);
-        self.queue.metrics() + &self.shelf.metrics() + &gate.map(|g| super::measures::gate(&g)).unwrap_or_default()
+        let scp = self.scp.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Scp::counts);
+        let parts = [gate.map(|g| super::measures::gate(&g)), scp.map(|s| super::measures::dicom(&s))];
+        self.queue.metrics()
+            + &self.queue.objects().metrics()
+            + &self.shelf.metrics()
+            + &parts.into_iter().flatten().collect::<String>()
     }
 }
 

@@ -37,12 +37,12 @@ fn told(fault: Fault) -> IntakeFault {
     }
 }
 
-/// Starts the provider, where the configuration has one.
+/// Starts the provider, where the configuration has one, on the socket of modalities.
 ///
 /// # Errors
-/// A sentence, if the address or the certificate cannot be used.
-pub fn start(settings: &Settings, desk: &Arc<FrontDesk>) -> Result<Option<Scp>, Failure> {
-    let Some(dicom) = &settings.dicom else { return Ok(None) };
+/// A sentence, if the socket or the certificate cannot be used.
+pub fn start(settings: &Settings, listener: Option<TcpListener>, desk: &Arc<FrontDesk>) -> Result<Option<Scp>, Failure> {
+    let (Some(dicom), Some(listener)) = (&settings.dicom, listener) else { return Ok(None) };
     let config = ScpConfig {
         ae_title: dicom.title.clone(),
         peers: peers(dicom),
@@ -53,7 +53,6 @@ pub fn start(settings: &Settings, desk: &Arc<FrontDesk>) -> Result<Option<Scp>, 
         },
         times: Times::default(),
     };
-    let listener = TcpListener::bind(dicom.address).map_err(|e| format!("dicom: {}: {e}", dicom.address))?;
     let scp = Scp::start(listener, config, Arc::new(FromModalities(Arc::clone(desk))))?;
     crate::cli::say(&format!("chexbox: DICOM as {} at {}", dicom.title, scp.address()));
     Ok(Some(scp))

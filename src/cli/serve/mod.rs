@@ -3,16 +3,19 @@
 mod admission;
 mod check;
 mod desk;
+mod identities;
 mod intake;
 mod listen;
 mod measures;
+mod objects;
 mod previews;
 mod queue;
 mod rounds;
 mod shelf;
 
 use super::{Exit, Failure, WrongCommandLine, load, read};
-use admission::{Admission, KnownToStore, now_ms};
+pub(super) use admission::now_ms;
+use admission::{Admission, KnownToStore};
 use chexbox::appliance::config::{self, Keys, Proxy, Settings};
 use chexbox::appliance::notify::Notify;
 use chexbox::http::backend::Backend;
@@ -25,8 +28,10 @@ use chexbox::model::Bundle;
 use chexbox::model::kernels::Pool;
 use chexbox::reading::Reader;
 use chexbox::report::record::PROGRAM;
-use chexbox::store::{self, Actor, Digest, Event, Images, Kind, Store};
+use chexbox::store::{self, Actor, Digest, Event, HeadCheck, Images, Kind, Store};
 use desk::FrontDesk;
+use identities::Identities;
+use objects::Objects;
 use queue::Queue;
 use rounds::Wake;
 use shelf::Shelf;
@@ -81,32 +86,36 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     notify.status("loading models");
     let workers = workers(&settings);
     let readers = readers(&settings, workers)?;
+    let identities = Identities::of(&settings)?;
     let store = opened(&settings)?;
-    let listeners = listen::listeners(&settings)?;
+    identities.may_use(&store)?;
+    let sockets = listen::sockets(&settings)?;
     let (backend, socket) = listen::backend(&settings.state)?;
-    let shelf = Shelf::new(Arc::clone(&store), images(&settings), &readers)?;
+    let shelf = Shelf::new(Arc::clone(&store), images(&settings), identities, &readers)?;
     let admission = Admission { tokens: tokens(&settings, &store)?, failures: Failures::new() };
     let desk = Arc::new(FrontDesk {
-        queue: Queue::start(readers, workers, settings.queue)?,
+        queue: Queue::start(readers, Objects::of(&settings), workers, settings.queue)?,
         shelf,
         previews: previews::Previews::default(),
         admission,
         gate: Mutex::default(),
+        scp: Mutex::default(),
         turned_away: AtomicU64::new(0),
     });
     let context = Arc::new(Context::new(desk.clone(), settings.body_bytes, peers(&settings)));
     let answers = workers + settings.queue + ANSWERS_BESIDE;
     let backend = Backend::start(backend.into(), &context, answers)?;
-    let gate = Gate::start(GateConfig { listeners, backend: socket, limits: gate_limits(&settings, answers) })?;
+    let gate = Gate::start(GateConfig { listeners: sockets.clients, backend: socket, limits: gate_limits(&settings, answers) })?;
     say_addresses(&settings, &gate);
     *desk.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
+    *desk.scp.lock().unwrap_or_else(PoisonError::into_inner) = intake::start(&settings, sockets.modalities, &desk)?;
     notify.ready();
     notify.status("reading films");
-    let scp = intake::start(&settings, &desk)?;
     rounds::start(&desk, &notify, &wakes)?;
     let why = serve_until_the_end(&desk, &wakes);
     notify.stopping();
     drop(context);
+    let scp = desk.scp.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(scp) = scp {
         scp.drain(Duration::from_millis(LAST_ANSWERS_MS));
     }
@@ -168,7 +177,10 @@ fn end(desk: Arc<FrontDesk>, backend: Backend) {
 }
 
 /// The file's keys under those of the command line, checked.
-fn settings(file: Option<&Path>, flags: &Keys) -> Result<Settings, Failure> {
+///
+/// # Errors
+/// A sentence that names the file, the key and what is allowed.
+pub(super) fn settings(file: Option<&Path>, flags: &Keys) -> Result<Settings, Failure> {
     let path = file.unwrap_or(Path::new(config::FILE));
     let at = |e: &dyn std::fmt::Display| WrongCommandLine(format!("{}: {e}", path.display()));
     let keys = match load::read_bounded(path, CONFIG_BYTES_MAX) {
@@ -222,6 +234,11 @@ fn opened(settings: &Settings) -> Result<Arc<Store>, Failure> {
     let (store, opened) = Store::open(&settings.state, &of_store).map_err(|e| at(&e))?;
     if let Some((from, to)) = opened.migrated {
         super::say(&format!("chexbox: the store was brought from schema {from} to {to}"));
+    }
+    if let HeadCheck::Broken(how) = &opened.head {
+        super::say(&format!(
+            "chexbox: WARNING: the audit is not as it was left: {how}; chexbox audit verify says more / 警告：审计记录与上次结束时不一致"
+        ));
     }
     let by = Actor::daemon(now_ms());
     let configuration = Digest::of(format!("{settings:?}").as_bytes()).to_string();

@@ -3,6 +3,8 @@
 //! In: films with the models to read them with. Out: what was read, or a fault. Never: more requests inside than there are
 //! places, or a panic that costs more than its own film.
 
+use super::admission::now_ms;
+use super::objects::{Made, Objects, Read};
 use crate::cli::memory::Budget;
 use chexbox::http::desk::{Fault, Film};
 use chexbox::limits::DECODING_BYTES_MAX;
@@ -25,12 +27,24 @@ const TIME_BOUNDS_S: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// What came of one film.
 pub struct FilmRead {
-    /// A record for each model asked for, with its heat maps.
-    pub readings: Vec<Result<(KeptReading, Vec<u8>), Fault>>,
+    /// For each model asked for.
+    pub readings: Vec<Result<OneRead, Fault>>,
     /// The film as it is shown; none where it was refused.
     pub display: Option<Display>,
     /// Who it is of.
     pub patient: Option<PatientIdentity>,
+}
+
+/// What a model made of a film.
+pub struct OneRead {
+    /// Its record.
+    pub kept: KeptReading,
+    /// Its heat maps, as they are kept.
+    pub maps: Vec<u8>,
+    /// When it was made, milliseconds since 1970.
+    pub created_ms: i64,
+    /// What is sent on of it.
+    pub objects: Made,
 }
 
 struct Job {
@@ -55,6 +69,7 @@ pub struct Counts {
 
 struct Shared {
     readers: Vec<Reader>,
+    objects: Objects,
     places: usize,
     inside: AtomicUsize,
     stopping: AtomicBool,
@@ -85,9 +100,10 @@ impl Queue {
     ///
     /// # Errors
     /// What the system said.
-    pub fn start(readers: Vec<Reader>, workers: usize, waiting: usize) -> std::io::Result<Self> {
+    pub fn start(readers: Vec<Reader>, objects: Objects, workers: usize, waiting: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             readers,
+            objects,
             places: workers + waiting,
             inside: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
@@ -107,6 +123,11 @@ impl Queue {
     /// The models.
     pub fn readers(&self) -> &[Reader] {
         &self.shared.readers
+    }
+
+    /// What makes the objects that are sent on.
+    pub fn objects(&self) -> &Objects {
+        &self.shared.objects
     }
 
     /// Films that are read at the same time.
@@ -158,7 +179,7 @@ impl Queue {
     pub fn prove(&self, patience: Duration) -> bool {
         let film = Arc::new(DrawnFilm { width: 512, height: 512, seed: 1 }.png());
         let read = self.push(Film::whole(&film, None), vec![0]).recv_timeout(patience);
-        let good = |read: &FilmRead| read.readings.iter().all(|r| r.as_ref().is_ok_and(|(kept, _)| kept.refusal.is_none()));
+        let good = |read: &FilmRead| read.readings.iter().all(|r| r.as_ref().is_ok_and(|read| read.kept.refusal.is_none()));
         matches!(read, Ok(Ok(read)) if good(&read))
     }
 
@@ -256,30 +277,45 @@ impl Shared {
         trap(bytes);
         let patient = radiograph::identity(bytes).ok();
         let _share = self.memory.take(radiograph::memory_estimate(bytes));
-        let film = reading::admit(bytes);
+        let film = reading::admit(bytes).map(|film| Admitted { display: Display::of(&film.grey), film });
         let readers = models.iter().filter_map(|m| self.readers.get(*m));
-        let readings = readers.map(|reader| one(reader, film.as_ref())).collect();
-        FilmRead { readings, display: film.ok().map(|film| Display::of(&film.grey)), patient }
+        let readings = readers.map(|reader| self.one(reader, bytes, film.as_ref())).collect();
+        FilmRead { readings, display: film.ok().map(|film| film.display), patient }
+    }
+
+    /// One film on one model.
+    fn one(&self, reader: &Reader, bytes: &[u8], film: Result<&Admitted, &Refusal>) -> Result<OneRead, Fault> {
+        let (manifest, engine) = (reader.session.manifest(), reader.session.engine());
+        let read = film.map_err(Clone::clone).and_then(|admitted| {
+            let Admitted { film, display } = admitted;
+            let reading = reader.read(film, HeatMaps::Draw)?;
+            let steps: Vec<Step> = film.steps.iter().chain(&reading.steps).cloned().collect();
+            let created_ms = now_ms();
+            let kept = KeptReading::of(manifest, engine, &film.facts, &steps, &reading);
+            let read = Read { bytes, film, display, manifest, engine, steps: &steps, reading: &reading, created_ms };
+            Ok(OneRead { kept, maps: pack(&reading.heat_maps), created_ms, objects: self.objects.made(&read) })
+        });
+        match read {
+            Ok(read) => Ok(read),
+            // The film may be fine: what failed once is not kept as what there is to say about it.
+            Err(refusal) if refusal.code() == Code::InternalFault => {
+                log::error!("a film could not be read: {}", refusal.detail());
+                Err(Fault::Internal)
+            }
+            Err(refusal) => Ok(OneRead {
+                kept: KeptReading::refused(manifest, &refusal),
+                maps: Vec::new(),
+                created_ms: now_ms(),
+                objects: Made::default(),
+            }),
+        }
     }
 }
 
-/// One film on one model.
-fn one(reader: &Reader, film: Result<&Radiograph, &Refusal>) -> Result<(KeptReading, Vec<u8>), Fault> {
-    let manifest = reader.session.manifest();
-    let read = film.map_err(Clone::clone).and_then(|film| Ok((film, reader.read(film, HeatMaps::Draw)?)));
-    match read {
-        Ok((film, reading)) => {
-            let steps: Vec<Step> = film.steps.iter().chain(&reading.steps).cloned().collect();
-            let kept = KeptReading::of(manifest, reader.session.engine(), &film.facts, &steps, &reading);
-            Ok((kept, pack(&reading.heat_maps)))
-        }
-        // The film may be fine: what failed once is not kept as what there is to say about it.
-        Err(refusal) if refusal.code() == Code::InternalFault => {
-            log::error!("a film could not be read: {}", refusal.detail());
-            Err(Fault::Internal)
-        }
-        Err(refusal) => Ok((KeptReading::refused(manifest, &refusal), Vec::new())),
-    }
+/// A film that may be read, and how it is shown.
+struct Admitted {
+    film: Radiograph,
+    display: Display,
 }
 
 /// A film that panics where it is decoded, so that tests see what a panic costs; no release has it.

@@ -1,7 +1,10 @@
 //! Readings on their way between the queue, the store and the answers: what one calls a film, a model, a reading, in the
 //! words of the other.
 
+use super::admission::now_ms;
+use super::identities::Identities;
 use super::previews::Previews;
+use super::queue::OneRead;
 use chexbox::findings::Thresholds;
 use chexbox::http::desk::{self, Entry, Fault, Film, Found};
 use chexbox::model::Manifest;
@@ -15,8 +18,6 @@ use chexbox::store::{
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::admission::now_ms;
-
 /// Longest cursor, as the document says: more readings than any disk holds.
 const CURSOR_CHARS_MAX: usize = 18;
 
@@ -26,6 +27,7 @@ pub struct Shelf {
     pub store: Arc<Store>,
     /// Whether pictures of films are kept.
     pub images: Images,
+    identities: Identities,
     models: Vec<Named>,
 }
 
@@ -55,14 +57,14 @@ impl Shelf {
     ///
     /// # Errors
     /// A model whose manifest has no digest.
-    pub fn new(store: Arc<Store>, images: Images, readers: &[Reader]) -> Result<Self, String> {
+    pub fn new(store: Arc<Store>, images: Images, identities: Identities, readers: &[Reader]) -> Result<Self, String> {
         let named = |reader: &Reader| {
             let manifest = reader.session.manifest();
             let sha256 = manifest.file.sha256.parse().map_err(|e| format!("model {}: {e}", manifest.name))?;
             let model = ModelRef { name: manifest.name.clone(), version: manifest.version.clone(), sha256 };
             Ok::<_, String>(Named { model, points: operating_points(manifest, &reader.thresholds) })
         };
-        Ok(Self { store, images, models: readers.iter().map(named).collect::<Result<_, _>>()? })
+        Ok(Self { store, images, identities, models: readers.iter().map(named).collect::<Result<_, _>>()? })
     }
 
     /// The name of this film's reading on a model.
@@ -92,25 +94,26 @@ impl Shelf {
         id: ReadingId,
         film: &Film,
         sha256: &Digest,
-        (kept, maps): (KeptReading, Vec<u8>),
+        read: OneRead,
         identity: Option<PatientIdentity>,
         key: Option<&(String, Digest)>,
     ) -> NewReading {
+        let OneRead { kept, maps, created_ms, objects } = read;
         let none = || ModelRef { name: kept.model.clone(), version: kept.version.clone(), sha256: Digest([0; 32]) };
         NewReading {
             id,
-            created_ms: now_ms(),
-            film: film_ref(film, sha256),
+            created_ms,
+            film: self.film_ref(film, sha256),
             model: self.models.get(model).map_or_else(none, |m| m.model.clone()),
             status: if kept.refusal.is_some() { Status::Refused } else { Status::Read },
             record_json: serde_json::to_string(&kept).unwrap_or_default(),
             positives: kept.positives().map(|f| f.id.clone()).collect(),
             findings: kept.findings.iter().flatten().map(|f| (f.id.clone(), f.assessed.map(|n| n.probability))).collect(),
             maps,
-            identity,
+            identity: identity.map(|identity| self.identities.kept(identity)),
             image: None,
             idempotency: key.cloned(),
-            forwards: Vec::new(),
+            forwards: objects.forwards,
         }
     }
 
@@ -124,7 +127,7 @@ impl Shelf {
     /// A stored reading that is asked for again with its film: recorded once more, it leaves a line in the audit alone.
     pub fn again(&self, stored: Stored, film: &Film, key: Option<&(String, Digest)>) -> NewReading {
         NewReading {
-            film: film_ref(film, &stored.film.sha256),
+            film: self.film_ref(film, &stored.film.sha256),
             id: stored.id,
             created_ms: stored.created_ms,
             model: stored.model,
@@ -138,6 +141,11 @@ impl Shelf {
             idempotency: key.cloned(),
             forwards: Vec::new(),
         }
+    }
+
+    fn film_ref(&self, film: &Film, sha256: &Digest) -> FilmRef {
+        let name = self.identities.film_name(film.name.as_ref());
+        FilmRef { sha256: *sha256, name, bytes: u64::try_from(film.bytes().len()).unwrap_or(u64::MAX) }
     }
 
     /// Makes a reading durable; whether it is new.
@@ -177,6 +185,7 @@ impl Shelf {
             since_ms: query.since_ms,
             until_ms: query.until_ms,
             patient: query.patient.clone(),
+            or_patient: query.patient.as_ref().and_then(|id| self.identities.pseudonym(id)),
             finding: query.finding.clone(),
             status,
             text: query.text.clone(),
@@ -198,12 +207,9 @@ impl Shelf {
         };
         gauge("chexbox_stored_readings", "Readings in the store.", self.store.count());
         gauge("chexbox_store_bytes", "Bytes in use in the store.", self.store.used());
-        text
+        gauge("chexbox_outbox_waiting", "Objects that wait to be sent to archives.", self.store.outbox_waiting());
+        text + &self.store.outbox_lines().map_or_else(|_| String::new(), |lines| super::measures::outbox(&lines, now_ms()))
     }
-}
-
-fn film_ref(film: &Film, sha256: &Digest) -> FilmRef {
-    FilmRef { sha256: *sha256, name: film.name.clone(), bytes: u64::try_from(film.bytes().len()).unwrap_or(u64::MAX) }
 }
 
 /// Everything behind the weights that decides a call, as text: each trained head's calibration and operating point.

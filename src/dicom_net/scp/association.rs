@@ -1,15 +1,15 @@
 //! One association, from its request to its end.
 
-use super::command::{Operation, Status, padded};
+use super::command::{Operation, Status};
 use super::message::{Assembly, Data, Message};
 use super::negotiation::{self, Agreement, Context};
-use super::wire::{Wire, WireFault};
 use super::{IntakeFault, Room, Shared};
+use crate::dicom_net::elements::padded;
+use crate::dicom_net::wire::{Wire, WireFault};
 use crate::limits::DICOM_RECEIVING_BYTES_MAX;
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, PDataValue, PDataValueType, Pdu};
 use std::net::{IpAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Why an association ended before it was released.
@@ -29,7 +29,7 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, address: IpAddr, room: R
         Err(fault) => return log::info!("dicom: the connection of {address} failed: {fault}"),
     };
     if let Err(fault) = converse(shared, &mut wire, address, room) {
-        shared.counters.aborted.fetch_add(1, Ordering::Relaxed);
+        shared.counters.aborted();
         log::info!("dicom: the association of {address} was aborted: {fault}");
         let reason = match fault {
             Fault::Wire(WireFault::Connection(_)) => AbortRQServiceProviderReason::ReasonNotSpecified,
@@ -48,12 +48,15 @@ fn converse(shared: &Shared, wire: &mut Wire, address: IpAddr, room: Room) -> Re
     };
     let (answer, agreement) = negotiation::answer(request, address, room, &shared.config);
     wire.send(&answer)?;
-    let Some(agreement) = agreement else {
-        shared.counters.rejected.fetch_add(1, Ordering::Relaxed);
-        log::info!("dicom: an association of {address} was rejected: {}", answer.short_description());
-        return Ok(());
+    let agreement = match agreement {
+        Ok(agreement) => agreement,
+        Err(why) => {
+            shared.counters.rejected(why);
+            log::info!("dicom: an association of {address} was rejected: {}", answer.short_description());
+            return Ok(());
+        }
     };
-    shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
+    shared.counters.accepted();
     messages(shared, wire, &agreement)
 }
 
@@ -97,8 +100,7 @@ fn respond(shared: &Shared, wire: &mut Wire, agreement: &Agreement, message: Mes
         _ => Status::UnrecognizedOperation,
     };
     if command.operation == Operation::Store {
-        let counter = if status == Status::Success { &shared.counters.stored } else { &shared.counters.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
+        shared.counters.answered(status);
     }
     let value = PDataValue {
         presentation_context_id: context.id,

@@ -1,6 +1,7 @@
 //! Command sets of C-ECHO and C-STORE (PS3.7 9.3, E.1): always implicit VR little endian.
 
 use super::IntakeFault;
+use crate::dicom_net::elements::{element, padded, uid, word};
 
 /// Command Field (0000,0100) of the requests that are understood.
 const C_STORE_RQ: u16 = 0x0001;
@@ -112,33 +113,6 @@ impl Command {
         whole.extend(body);
         whole
     }
-}
-
-fn element(out: &mut Vec<u8>, number: u16, value: &[u8]) {
-    out.extend([0, 0]);
-    out.extend(number.to_le_bytes());
-    out.extend(u32::try_from(value.len()).unwrap_or_default().to_le_bytes());
-    out.extend(value);
-}
-
-fn word(value: &[u8]) -> Option<u16> {
-    <[u8; 2]>::try_from(value).ok().map(u16::from_le_bytes)
-}
-
-fn uid(value: &[u8]) -> Option<String> {
-    let text = value.trim_ascii_end();
-    let text = text.strip_suffix(b"\0").unwrap_or(text);
-    let sound = text.len() <= 64 && text.iter().all(|b| b.is_ascii_digit() || *b == b'.');
-    sound.then(|| text.iter().map(|b| char::from(*b)).collect())
-}
-
-/// A UID as a value, of even length.
-pub(super) fn padded(uid: &str) -> Vec<u8> {
-    let mut bytes = uid.as_bytes().to_vec();
-    if bytes.len() % 2 == 1 {
-        bytes.push(0);
-    }
-    bytes
 }
 
 #[cfg(test)]

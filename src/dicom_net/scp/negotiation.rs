@@ -1,6 +1,8 @@
 //! What an association request is answered with (PS3.8 9.3.2 to 9.3.4): decided here, sent elsewhere.
 
+use super::counters::Rejection;
 use super::{Peer, Peers, Room, ScpConfig, SecondaryCapture};
+use crate::dicom_net::elements::APPLICATION_CONTEXT;
 use crate::limits::DICOM_PDU_BYTES_MAX;
 use crate::radiograph::TRANSFER_SYNTAXES;
 use dicom_dictionary_std::uids;
@@ -11,9 +13,6 @@ use dicom_ul::pdu::{
 };
 use dicom_ul::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use std::net::IpAddr;
-
-/// The one application context (PS3.7 A.2.1).
-const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 
 /// A presentation context that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +29,16 @@ pub(super) struct Agreement {
     pub(super) contexts: Vec<Context>,
 }
 
-/// The answer to a request, and what it agrees on; no agreement where it is rejected.
-pub(super) fn answer(request: AssociationRQ, address: IpAddr, room: Room, config: &ScpConfig) -> (Pdu, Option<Agreement>) {
-    if let Some(source) = objection(&request, address, config) {
-        return (rejection(AssociationRJResult::Permanent, source), None);
-    }
-    if room != Room::Here {
-        let reason = AssociationRJServiceProviderPresentationReason::LocalLimitExceeded;
-        return (rejection(AssociationRJResult::Transient, AssociationRJSource::ServiceProviderPresentation(reason)), None);
+/// The answer to a request, and what it agrees on, or why it is rejected.
+pub(super) fn answer(
+    request: AssociationRQ,
+    address: IpAddr,
+    room: Room,
+    config: &ScpConfig,
+) -> (Pdu, Result<Agreement, Rejection>) {
+    let full = (room != Room::Here).then_some(Rejection::TooMany);
+    if let Some(why) = objection(&request, address, config).or(full) {
+        return (rejected(why), Err(why));
     }
     let answers: Vec<_> = request.presentation_contexts.into_iter().map(|proposed| context(proposed, config)).collect();
     let results = answers.iter().map(|(result, _)| result.clone()).collect();
@@ -54,21 +55,19 @@ pub(super) fn answer(request: AssociationRQ, address: IpAddr, room: Room, config
             UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
         ],
     });
-    (accepted, Some(Agreement { peer: Peer { ae_title: request.calling_ae_title, address }, contexts }))
+    (accepted, Ok(Agreement { peer: Peer { ae_title: request.calling_ae_title, address }, contexts }))
 }
 
 /// Why the request is rejected for good.
-fn objection(request: &AssociationRQ, address: IpAddr, config: &ScpConfig) -> Option<AssociationRJSource> {
-    let user = |reason| Some(AssociationRJSource::ServiceUser(reason));
+fn objection(request: &AssociationRQ, address: IpAddr, config: &ScpConfig) -> Option<Rejection> {
     if request.protocol_version & 1 == 0 {
-        let reason = AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported;
-        return Some(AssociationRJSource::ServiceProviderASCE(reason));
+        return Some(Rejection::Protocol);
     }
     if request.application_context_name != APPLICATION_CONTEXT {
-        return user(AssociationRJServiceUserReason::ApplicationContextNameNotSupported);
+        return Some(Rejection::ApplicationContext);
     }
     if request.called_ae_title != config.ae_title {
-        return user(AssociationRJServiceUserReason::CalledAETitleNotRecognized);
+        return Some(Rejection::CalledTitle);
     }
     let known = match &config.peers {
         Peers::Any => super::is_ae_title(&request.calling_ae_title),
@@ -76,10 +75,25 @@ fn objection(request: &AssociationRQ, address: IpAddr, config: &ScpConfig) -> Op
             peer.ae_title == request.calling_ae_title && peer.address.is_none_or(|allowed| allowed.to_canonical() == address)
         }),
     };
-    if known { None } else { user(AssociationRJServiceUserReason::CallingAETitleNotRecognized) }
+    (!known).then_some(Rejection::CallingTitle)
 }
 
-fn rejection(result: AssociationRJResult, source: AssociationRJSource) -> Pdu {
+/// A rejection as PS3.8 table 9-21 writes it.
+fn rejected(why: Rejection) -> Pdu {
+    let user = AssociationRJSource::ServiceUser;
+    let source = match why {
+        Rejection::Protocol => {
+            AssociationRJSource::ServiceProviderASCE(AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported)
+        }
+        Rejection::ApplicationContext => user(AssociationRJServiceUserReason::ApplicationContextNameNotSupported),
+        Rejection::CalledTitle => user(AssociationRJServiceUserReason::CalledAETitleNotRecognized),
+        Rejection::CallingTitle => user(AssociationRJServiceUserReason::CallingAETitleNotRecognized),
+        Rejection::TooMany => {
+            let reason = AssociationRJServiceProviderPresentationReason::LocalLimitExceeded;
+            AssociationRJSource::ServiceProviderPresentation(reason)
+        }
+    };
+    let result = if why == Rejection::TooMany { AssociationRJResult::Transient } else { AssociationRJResult::Permanent };
     Pdu::AssociationRJ(AssociationRJ { result, source })
 }
 

@@ -74,6 +74,7 @@ async function write(reading, again, asked) {
   part("refusal").hidden = !refused;
   part("findings").hidden = part("verdict").hidden = refused;
   part("save-png").parentElement.hidden = refused;
+  part("save-fhir").parentElement.hidden = refused;
   if (refused) writeRefusal(reading.refusal);
   else {
     showFindings(reading, (finding) => choose(open.finding?.id === finding.id && film.heat ? null : finding));
@@ -232,3 +233,6 @@ export const saveRecord = () =>
 
 /** Saves the report that chexbox makes. */
 export const saveReport = async () => keep(await client.blob(open.reading.links.report), fileName(".html"));
+
+/** Saves the report as FHIR has it. */
+export const saveFhir = async () => keep(await client.blob(open.reading.links.fhir), fileName(".fhir.json"));

@@ -107,6 +107,7 @@ function listenToMenu() {
   on("save-png", "click", saver(reading.savePicture));
   on("save-json", "click", saver(reading.saveRecord));
   on("save-html", "click", saver(reading.saveReport));
+  on("save-fhir", "click", saver(reading.saveFhir));
   on("delete", "click", page.remove);
   addEventListener("click", ({ target }) => {
     if (!target.closest(".menu")) closeMenu();

@@ -91,6 +91,7 @@ const WORDS = {
   savePng: ["Picture as seen (PNG)", "当前画面（PNG）"],
   saveJson: ["Record (JSON)", "记录（JSON）"],
   saveHtml: ["Report (HTML)", "报告（HTML）"],
+  saveFhir: ["Report for systems (FHIR)", "系统用报告（FHIR）"],
   remove: ["Delete", "删除"],
   removeNot: ["Deleting needs a token of scope admin", "删除需要 admin 权限的令牌"],
   removeAsk: ["Delete this reading?", "删除这条阅片记录？"],

@@ -38,6 +38,8 @@ pub enum Code {
     NoSuchModel,
     /// The film is not kept.
     FilmNotKept,
+    /// The film was refused: there are no findings to report.
+    NothingToReport,
     /// Neither the page nor one of its files.
     NoSuchPage,
     /// Asked without a token under a name that is not this machine's, or by a page of another site.
@@ -51,7 +53,7 @@ type Line = (&'static str, u16, [&'static str; 2], [&'static str; 2]);
 
 impl Code {
     /// Every code, for the document and tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BadQuery,
         Self::BadBody,
         Self::BodyTooLarge,
@@ -62,6 +64,7 @@ impl Code {
         Self::NoSuchHeatMap,
         Self::NoSuchModel,
         Self::FilmNotKept,
+        Self::NothingToReport,
         Self::NoSuchPage,
         Self::ForeignName,
         Self::Of(Fault::NoToken),
@@ -134,6 +137,12 @@ impl Code {
                     "films are shown for a while after their reading; a site keeps them with keep-images = true",
                     "阅片后短时间内可查看；如需保存请设置 keep-images = true",
                 ],
+            ),
+            Self::NothingToReport => (
+                "nothing_to_report",
+                404,
+                ["the film was refused: there are no findings to report", "胸片被拒绝，没有可报告的征象"],
+                ["the reading itself says why, and what to do", "原因与处理方法见该阅片记录"],
             ),
             Self::NoSuchPage => {
                 ("no_such_page", 404, ["the page has no such file", "页面没有该文件"], ["open / instead", "请打开 /"])

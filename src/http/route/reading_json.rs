@@ -68,7 +68,11 @@ pub fn reading(entry: &Entry, maps: Maps, form: Form, lang: Lang) -> Value {
         "model": {"name": kept.model, "version": kept.version, "sha256": kept.sha256},
         "refusal": refusal,
         "findings": findings,
-        "links": {"self": at, "report": format!("{at}/report.html")},
+        "links": {
+            "self": at,
+            "report": format!("{at}/report.html"),
+            "fhir": kept.refusal.is_none().then(|| format!("{at}/fhir")),
+        },
     });
     if let (Form::Whole, Some(object)) = (form, value.as_object_mut()) {
         let method = kept.findings.is_some().then_some(crate::grad_cam::METHOD);

@@ -3,6 +3,7 @@
 
 use crate::small::Target;
 use chexbox::appliance::config::{ConfigError, Keys, Proxy};
+use chexbox::appliance::patients::Patients;
 use chexbox::limits::{BODY_BYTES_MAX, FILE_BYTES, READINGS_WAITING_MAX, WORKERS_MAX};
 
 /// The target.
@@ -36,6 +37,8 @@ fn property(bytes: &[u8]) -> &'static str {
             assert!(s.queue <= READINGS_WAITING_MAX && s.workers.is_none_or(|w| (1..=WORKERS_MAX).contains(&w)));
             assert!((1 << 20..=FILE_BYTES.max(BODY_BYTES_MAX)).contains(&s.body_bytes));
             assert!(s.connections >= 1 && (1..=s.connections).contains(&s.connections_per_peer));
+            let pseudonyms = s.patients != Patients::Stated;
+            assert!(!pseudonyms || (!s.keep_images && s.forward.is_empty()), "patients are kept all the same");
             assert!(s.retain_disk_percent.is_none_or(|p| (1..=100).contains(&p)));
             "accepted"
         }
@@ -53,6 +56,7 @@ fn draw() -> Vec<(String, Vec<u8>)> {
         ("models", "model = [\"findings25\", \"findings10\"]\nthreshold = [\"pneumothorax=0.3\"]\nthresholds = [\"a.toml\"]\n"),
         ("bounds", "queue = 256\nworkers = 64\nbody-mib = 128\nconnections = 65536\nconnections-per-peer = 1\n"),
         ("beyond", "queue = 257\nworkers = 0\nbody-mib = 0\nconnections = 0\nretain-disk-percent = 0\n"),
+        ("patients", "deidentify = true\ndeidentify-key = \"k\"\nkeep-images = false\ndicom = \"systemd\"\n"),
         ("unknown", "lisen = [\"127.0.0.1:8080\"]\n"),
         ("machine", "product-uuid = \"/run/credentials/u\"\nmachine-id = \"/etc/machine-id\"\n"),
     ];

@@ -1,6 +1,7 @@
 //! The properties that every reading of a film, or of a file beside films, keeps; the corpora that are replayed over them, and
 //! how that of films is drawn.
 
+pub mod archive_answer;
 pub mod config;
 pub mod corpus;
 #[path = "../../it/dicom_file.rs"]

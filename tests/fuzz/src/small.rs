@@ -18,7 +18,8 @@ pub struct Target {
 }
 
 /// Every small target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
+    crate::archive_answer::TARGET,
     crate::config::TARGET,
     crate::multipart::TARGET,
     crate::request_head::TARGET,
