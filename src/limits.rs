@@ -269,6 +269,18 @@ pub const AUDIT_TEXT_CHARS_MAX: usize = 200;
 /// Most audit records of one listing.
 pub const AUDIT_PAGE_MAX: usize = 10_000;
 
+/// Audit records that leave the database together: few enough for one transaction, so many that what stands for them is little.
+pub const AUDIT_CUT_RECORDS: usize = 500;
+
+/// Most cuts of one housekeeping.
+pub const AUDIT_CUTS_MAX: usize = 20;
+
+/// Largest file of cut audit records, bytes: each has at most five texts of 200 characters and its hashes.
+pub const AUDIT_ARCHIVE_BYTES_MAX: u64 = 16 << 20;
+
+/// Days that audit records stay in the database unless configured: ten years, as long as films are kept in most places.
+pub const RETAIN_AUDIT_DAYS: u32 = 3_650;
+
 /// Most faults that a verification lists: the first ones say where it begins.
 pub const AUDIT_FAULTS_MAX: usize = 100;
 

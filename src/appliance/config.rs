@@ -87,6 +87,9 @@ pub struct Keys {
     /// Days after which readings are removed; 0 keeps them / 保存天数
     #[arg(long, value_name = "DAYS")]
     pub retain_days: Option<u32>,
+    /// Days after which audit records leave the database for files beside it; 3650 unless given, 0 keeps them / 审计记录保存天数
+    #[arg(long, value_name = "DAYS")]
+    pub retain_audit_days: Option<u32>,
     /// Share of the disk, percent, beyond which the oldest readings are removed; 80 unless given / 磁盘占用上限（%）
     #[arg(long, value_name = "PERCENT")]
     pub retain_disk_percent: Option<u8>,
@@ -158,6 +161,8 @@ pub struct Settings {
     pub keep_images: bool,
     /// Days that readings are kept.
     pub retain_days: Option<u32>,
+    /// Days that audit records stay in the database.
+    pub retain_audit_days: Option<u32>,
     /// Share of the disk, percent.
     pub retain_disk_percent: Option<u8>,
     /// Films that come by C-STORE; none where they do not.
@@ -221,6 +226,7 @@ impl Keys {
             deidentify_key: self.deidentify_key.or(file.deidentify_key),
             keep_images: self.keep_images.or(file.keep_images),
             retain_days: self.retain_days.or(file.retain_days),
+            retain_audit_days: self.retain_audit_days.or(file.retain_audit_days),
             retain_disk_percent: self.retain_disk_percent.or(file.retain_disk_percent),
             dicom: self.dicom.or(file.dicom),
             dicom_title: self.dicom_title.or(file.dicom_title),
@@ -269,6 +275,8 @@ impl Keys {
         within("connections-per-peer", number(per_peer), 1, number(connections.max(1)));
         within("retain-disk-percent", self.retain_disk_percent.unwrap_or(1).into(), 1, 100);
         within("retain-days", self.retain_days.unwrap_or(0).into(), 0, limits::RETAIN_DAYS_MAX);
+        let retain_audit_days = self.retain_audit_days.unwrap_or(limits::RETAIN_AUDIT_DAYS);
+        within("retain-audit-days", retain_audit_days.into(), 0, limits::RETAIN_DAYS_MAX);
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -296,6 +304,7 @@ impl Keys {
             patients,
             keep_images: self.keep_images.unwrap_or(false),
             retain_days: self.retain_days.filter(|d| *d > 0),
+            retain_audit_days: Some(retain_audit_days).filter(|d| *d > 0),
             retain_disk_percent: self.retain_disk_percent,
             dicom,
             forward,

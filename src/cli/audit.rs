@@ -13,6 +13,9 @@ const EXAMPLES: &str = "Examples / 示例:
   chexbox audit list --limit 50 --event sign_in_failed
   chexbox audit list --json --limit 10000 > audit.jsonl
 
+Records older than retain-audit-days lie in files audit-FIRST-LAST.jsonl of the state folder, which may be moved or deleted;
+verify checks those that are there.
+超过 retain-audit-days 的记录移至状态目录的 audit-FIRST-LAST.jsonl，可转存或删除；verify 会校验仍在目录中的文件。
 verify ends with 1 where something is not as it was written. It can be run while chexbox serve is running.
 verify 发现任何改动、删除或调换时退出码为 1；可在服务运行时执行。";
 
@@ -85,6 +88,10 @@ fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         "{} records, {} readings / {} 条记录，{} 次读片\nhead / 链头  {}\n",
         verified.head.count, verified.readings, verified.head.count, verified.readings, verified.head
     );
+    for (cut, there) in &verified.cuts {
+        let place = if *there { "lie in / 已移至" } else { "were cut; not in this folder any more / 已移出" };
+        text += &format!("records {} to {} {place} {}\n", cut.first, cut.last, cut.file_name());
+    }
     for fault in &verified.faults {
         let place = fault.record.map_or_else(String::new, |seq| format!("record {seq}: "));
         text += &format!("WRONG / 错误  {place}{}\n", fault.what);

@@ -91,6 +91,10 @@ kinds! {
     ForwardGivenUp => "forward_given_up",
     /// The highest time seen was set back by hand. Written by the store itself.
     ClockAccepted => "clock_accepted",
+    /// Old records were cut off and lie in a file. Details: first, last, hash, file. Written by the store itself.
+    AuditCut => "audit_cut",
+    /// A stored reading whose own record was cut. Subject: the reading. Written by the store itself.
+    Carried => "carried",
     /// The chain did not agree with its head when the store was opened. Written by the store itself.
     ChainBroken => "chain_broken",
 }

@@ -5,8 +5,9 @@
 //! a patient's identity in the audit, an error or a log. Times come in as milliseconds since 1970; no clock is read here.
 //!
 //! Readings are written in `readings`, found in `search`, removed in `retention`; `audit` and `chain` link what happened,
-//! `head` keeps the chain's end outside the database and `verify` checks all of it; `outbox` is what must still be sent.
+//! `head` keeps the chain's end outside the database, `archive` takes old records out of it and `verify` checks all of it; `outbox` is what must still be sent.
 
+mod archive;
 mod audit;
 mod chain;
 mod connection;
@@ -22,6 +23,7 @@ mod schema;
 mod search;
 mod verify;
 
+pub use archive::Cut;
 pub use audit::{Actor, AuditRecord, Event, Kind};
 pub use connection::{HeadCheck, Opened, Shutdown, Store};
 pub use error::StoreError;

@@ -31,6 +31,8 @@ pub enum Images {
 pub struct Settings {
     /// Readings older than so many days are removed; none: they stay.
     pub keep_days: Option<u32>,
+    /// Audit records older than so many days leave the database for a file; none: they stay.
+    pub keep_audit_days: Option<u32>,
     /// The store may take so many hundredths of its file system; older readings make room.
     pub disk_percent: u8,
     /// Are pictures kept?
@@ -39,7 +41,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { keep_days: None, disk_percent: 80, images: Images::Drop }
+        Self { keep_days: None, keep_audit_days: None, disk_percent: 80, images: Images::Drop }
     }
 }
 

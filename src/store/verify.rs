@@ -1,6 +1,7 @@
 //! Checks the whole audit chain: every link, its end against the head outside the database, and every reading against the
 //! record of its making. Reads only, also beside a running daemon.
 
+use super::archive::{BINDING, Cut};
 use super::audit::{AuditRecord, Kind, digest};
 use super::chain::origin;
 use super::connection::{DATABASE, broken};
@@ -30,6 +31,8 @@ pub struct Verified {
     pub head: Head,
     /// Readings that are stored.
     pub readings: u64,
+    /// Cuts whose records are no longer in the database, and whether their file lies in the folder.
+    pub cuts: Vec<(Cut, bool)>,
     /// What is not as it was written, the first ones.
     pub faults: Vec<Fault>,
 }
@@ -50,13 +53,21 @@ pub fn verify_audit(dir: &Path) -> Result<Verified, StoreError> {
     connection.pragma_update(None, "query_only", true)?;
     schema::version(&connection)?;
     let snapshot = connection.transaction()?;
-    let mut check = Check { expected: HashMap::new(), faults: Vec::new(), head: Head { count: 0, hash: origin() } };
+    let mut check = Check {
+        expected: HashMap::new(),
+        faults: Vec::new(),
+        head: Head { count: 0, hash: origin() },
+        start: None,
+        cuts: Vec::new(),
+    };
     check.chain(&snapshot)?;
+    check.start(dir)?;
     if let Some(how) = broken(&snapshot, noted)? {
         check.fault(None, how);
     }
     let readings = check.readings(&snapshot)?;
-    Ok(Verified { head: check.head, readings, faults: check.faults })
+    let cuts = check.cuts.into_iter().map(|cut| (dir.join(cut.file_name()).exists(), cut)).map(|(there, cut)| (cut, there));
+    Ok(Verified { head: check.head, readings, cuts: cuts.collect(), faults: check.faults })
 }
 
 impl Verified {
@@ -65,6 +76,17 @@ impl Verified {
     /// # Errors
     /// Where the store cannot be read.
     pub fn expect(mut self, dir: &Path, head: &Head) -> Result<Self, StoreError> {
+        let seq = i64::try_from(head.count).unwrap_or(i64::MAX);
+        let cut = self.cuts.iter().find(|(cut, _)| (cut.first..=cut.last).contains(&seq));
+        if let Some((cut, _)) = cut {
+            let what = match cut.held(dir, seq, &head.hash)? {
+                Some(true) => return Ok(self),
+                Some(false) => format!("record {seq} is not the one that was written"),
+                None => format!("record {seq} was cut; put {} back into the folder to compare", cut.file_name()),
+            };
+            self.faults.push(Fault { record: None, what: format!("against the head that was expected: {what}") });
+            return Ok(self);
+        }
         let connection = Connection::open_with_flags(dir.join(DATABASE), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         if let Some(how) = broken(&connection, super::head::Noted::Head(*head))? {
             self.faults.push(Fault { record: None, what: format!("against the head that was expected: {how}") });
@@ -78,6 +100,10 @@ struct Check {
     expected: HashMap<String, (i64, String)>,
     faults: Vec<Fault>,
     head: Head,
+    /// The first record's number, and what it follows.
+    start: Option<(i64, Digest)>,
+    /// What the chain says was cut.
+    cuts: Vec<Cut>,
 }
 
 impl Check {
@@ -92,6 +118,12 @@ impl Check {
         let mut next = 1;
         for record in rows.query_map([], AuditRecord::of)? {
             let record = record?;
+            if self.start.is_none() {
+                // Whether it may begin here is said further on in the chain.
+                let follows = digest(&record.previous).unwrap_or_else(origin);
+                self.start = Some((record.seq, follows));
+                (next, self.head.hash) = if record.seq > 1 { (record.seq, follows) } else { (1, origin()) };
+            }
             if record.seq != next {
                 self.fault(Some(record.seq), format!("records {next} to {} are missing", record.seq.saturating_sub(1)));
             } else if record.previous != self.head.hash.0 {
@@ -104,7 +136,22 @@ impl Check {
             let hash = digest(&record.hash).unwrap_or_else(|| Digest::of(&record.hash));
             self.head = Head { count: u64::try_from(record.seq).unwrap_or_default(), hash };
             next = record.seq.saturating_add(1);
+            self.cuts.extend(Cut::of(&record));
             self.expect(&record);
+        }
+        Ok(())
+    }
+
+    /// A chain that does not begin with its first record begins where a cut says, and the files of cuts are as they were written.
+    fn start(&mut self, dir: &Path) -> Result<(), StoreError> {
+        let (first, follows) = self.start.unwrap_or((1, origin()));
+        if first > 1 && !self.cuts.iter().any(|cut| cut.last == first - 1 && cut.hash == follows) {
+            self.fault(Some(first), format!("records 1 to {} are missing", first - 1));
+        }
+        for cut in self.cuts.clone() {
+            if let Some(what) = cut.fault(dir)? {
+                self.fault(None, what);
+            }
         }
         Ok(())
     }
@@ -116,7 +163,7 @@ impl Check {
             self.fault(Some(record.seq), format!("when the store was opened: {}", record.detail));
         }
         let Some(subject) = &record.subject else { return };
-        if is(Kind::Reading) || is(Kind::Refusal) {
+        if BINDING.into_iter().any(is) {
             let detail: serde_json::Value = serde_json::from_str(&record.detail).unwrap_or_default();
             let content = detail.get("content").and_then(|c| c.as_str()).unwrap_or_default().to_owned();
             self.expected.insert(subject.clone(), (record.seq, content));

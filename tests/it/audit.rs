@@ -2,9 +2,12 @@
 
 use super::run::{Scratch, run, stderr, stdout};
 use super::stored::{NOW, filled, id, of_patient, open, reading, someone};
-use chexbox::store::{Digest, Event, Head, HeadCheck, Kind, Settings, Store, verify_audit};
+use chexbox::limits::AUDIT_CUT_RECORDS;
+use chexbox::store::{Digest, Event, Head, HeadCheck, Kind, NewReading, Settings, Store, verify_audit};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
+
+const DAY: i64 = 86_400_000;
 
 /// Records in the store that is tampered with.
 const RECORDS: i64 = 8;
@@ -227,4 +230,108 @@ fn no_identity_stands_in_the_audit() {
     let list = stdout(&run(&["audit", "list", "--state", scratch.path().to_str().unwrap(), "--json"]));
     assert_eq!(list.lines().count(), 3);
     assert!(!list.contains("PLANTED") && !list.contains("film 1.dcm"), "{list}");
+}
+
+/// A store with records of a year ago, of which the oldest are cut, and newer ones.
+fn aged(dir: &Path) -> (Store, Head) {
+    let settings = Settings { keep_audit_days: Some(30), ..Settings::default() };
+    let (store, _) = Store::open(dir, &settings).unwrap();
+    let then = NOW - 365 * DAY;
+    for n in 0..6 {
+        store.record(&reading(n), &someone(then)).unwrap();
+    }
+    store.delete(&id(1), &someone(then)).unwrap();
+    // Deleted and read anew: only what was recorded last binds it.
+    store.delete(&id(2), &someone(then)).unwrap();
+    store.record(&NewReading { created_ms: then, ..reading(2) }, &someone(then)).unwrap();
+    for _ in 0..2 * AUDIT_CUT_RECORDS {
+        store.audit(&Event::new(Kind::TokenUsed).about("00ff"), &someone(then)).unwrap();
+    }
+    let noted = store.head().unwrap();
+    store.record(&reading(7), &someone(NOW)).unwrap();
+    (store, noted)
+}
+
+#[test]
+fn old_records_leave_the_database_for_files_and_the_chain_is_whole_without_them() {
+    let scratch = Scratch::new("audit-cut");
+    let dir = scratch.join("whole");
+    std::fs::create_dir_all(&dir).unwrap();
+    let (store, noted) = aged(&dir);
+    let before = store.head().unwrap();
+    assert_eq!(store.archive_audit(NOW - 340 * DAY).unwrap(), None, "nothing is old enough yet");
+    let first = store.archive_audit(NOW).unwrap().expect("a cut is due");
+    let second = store.archive_audit(NOW).unwrap().expect("another one");
+    assert_eq!(store.archive_audit(NOW).unwrap(), None, "too few are left for a third");
+    let cut = i64::try_from(AUDIT_CUT_RECORDS).unwrap();
+    assert_eq!((first.first, first.last, second.first, second.last), (1, cut, cut + 1, 2 * cut));
+    // Four readings and the one that was read anew are carried on; the deleted one is not.
+    assert_eq!(store.audit_records(Some("carried"), None, 100).unwrap().len(), 5);
+    assert_eq!(store.audit_records(Some("audit_cut"), None, 100).unwrap().len(), 2);
+    assert_eq!(store.head().unwrap().count, before.count + 7);
+    store.audit(&Event::new(Kind::Stopped), &someone(NOW)).unwrap();
+    drop(store);
+
+    let verified = verify_audit(&dir).unwrap();
+    assert_eq!((verified.readings, &verified.faults), (6, &vec![]));
+    assert_eq!(verified.cuts, [(first.clone(), true), (second.clone(), true)]);
+    let (again, opened) = Store::open(&dir, &Settings::default()).unwrap();
+    assert_eq!(opened.head, HeadCheck::Agrees);
+    drop(again);
+    // Heads that were noted before the cut: in the database, in a file, at a cut, in a file that is elsewhere.
+    let expect = |head: &Head| verify_audit(&dir).unwrap().expect(&dir, head).unwrap().faults.len();
+    assert_eq!((expect(&before), expect(&noted)), (0, 0));
+    assert_eq!(expect(&Head { count: 2 * AUDIT_CUT_RECORDS as u64, hash: second.hash }), 0);
+    assert_eq!(expect(&Head { count: 7, hash: second.hash }), 1, "another record");
+    std::fs::remove_file(dir.join(second.file_name())).unwrap();
+    assert_eq!(verify_audit(&dir).unwrap().faults, []);
+    assert_eq!(expect(&Head { count: 2 * AUDIT_CUT_RECORDS as u64 - 1, hash: second.hash }), 1, "its file is needed");
+    let said = stdout(&run(&["audit", "verify", "--state", dir.to_str().unwrap()]));
+    assert!(said.contains("records 1 to 500 lie in") && said.contains("records 501 to 1000 were cut"), "{said}");
+}
+
+#[test]
+fn what_is_changed_before_or_after_a_cut_is_found_and_what_is_changed_is_never_cut() {
+    let scratch = Scratch::new("audit-cut-edit");
+    let dir = scratch.join("whole");
+    std::fs::create_dir_all(&dir).unwrap();
+    let (store, _) = aged(&dir);
+    drop(store);
+    // Changed before: it stays, and is found.
+    let copy = changed(&scratch, "before", "UPDATE audit SET actor = 'nobody' WHERE seq = 3");
+    let (store, _) = Store::open(&copy, &Settings { keep_audit_days: Some(30), ..Settings::default() }).unwrap();
+    let kept = store.archive_audit(NOW).unwrap_err().to_string();
+    assert!(kept.contains("chexbox audit verify"), "{kept}");
+    drop(store);
+    assert_ne!(faults(&copy), [""; 0]);
+
+    let (store, _) = Store::open(&dir, &Settings { keep_audit_days: Some(30), ..Settings::default() }).unwrap();
+    let cut = store.archive_audit(NOW).unwrap().unwrap();
+    let after = store.head().unwrap().count;
+    store.audit(&Event::new(Kind::Stopped), &someone(NOW)).unwrap();
+    drop(store);
+    assert_eq!(faults(&changed(&scratch, "same", "")), [""; 0]);
+    let record = "(SELECT min(seq) FROM audit WHERE event = 'audit_cut')";
+    for sql in [
+        "DELETE FROM audit WHERE seq = (SELECT min(seq) FROM audit)".to_owned(),
+        format!("DELETE FROM audit WHERE seq <= {}", cut.last + 40),
+        format!("DELETE FROM audit WHERE seq = {record}"),
+        format!("UPDATE audit SET detail = replace(detail, '\"last\":\"500\"', '\"last\":\"501\"') WHERE seq = {record}"),
+        "UPDATE audit SET previous = zeroblob(32) WHERE seq = (SELECT min(seq) FROM audit)".to_owned(),
+        "UPDATE audit SET detail = replace(detail, 'a', 'b') WHERE event = 'carried' AND seq % 2 = 0".to_owned(),
+        "DELETE FROM audit WHERE event = 'carried'".to_owned(),
+        "UPDATE readings SET record_json = replace(record_json, '0.', '1.') WHERE seq = 4".to_owned(),
+        "DELETE FROM readings WHERE seq = 4".to_owned(),
+        format!("DELETE FROM audit WHERE seq > {after}"),
+    ] {
+        let copy = changed(&scratch, "cut", &sql);
+        assert_ne!(faults(&copy), [""; 0], "{sql}");
+        std::fs::remove_dir_all(copy).unwrap();
+    }
+    let file = dir.join(cut.file_name());
+    let whole = std::fs::read_to_string(&file).unwrap();
+    for (from, to) in [("ward 3", "ward 4"), ("\"seq\":9,", "\"seq\":10,"), ("\n", "\n\n"), ("{\"seq\":1,", "")] {
+        std::fs::write(&file, whole.replacen(from, to, 1)).unwrap();
+        assert_eq!(faults(&dir), [format!("{} is not as it was written", cut.file_name())], "{from}");
+    }
 }

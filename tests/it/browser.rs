@@ -4,7 +4,7 @@ mod place;
 mod standin;
 pub mod webdriver;
 
-use place::{Films, Place};
+use place::{Films, Place, lasting_address};
 use serde_json::{Value, json};
 use standin::Asked;
 use std::path::Path;
@@ -464,7 +464,7 @@ fn a_token_is_asked_for_once_and_a_busy_service_is_tried_again() {
 fn a_service_that_goes_away_is_said_and_comes_back_by_itself() {
     let Some(browser) = Browser::open("en-GB", 820, 1180, "the page without its service") else { return };
     let films = Films::new("page-away");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), &lasting_address(), &POSITIVE);
     open(&browser, &place.address);
     let at = place.address.trim_start_matches("http://").to_owned();
     place.end();

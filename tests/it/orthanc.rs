@@ -51,6 +51,13 @@ impl Orthanc {
     }
 
     fn with(program: &Path, folder: &Path, more: &Value) -> Self {
+        // It takes no port 0; one that was free a moment ago may be another test's by now.
+        let started = (0..5).find_map(|_| Self::attempt(program, folder, more));
+        started.expect("Orthanc answers")
+    }
+
+    /// None where it ended before it answered.
+    fn attempt(program: &Path, folder: &Path, more: &Value) -> Option<Self> {
         let port = free_port();
         let store = folder.join("orthanc");
         std::fs::create_dir_all(&store).unwrap();
@@ -62,13 +69,16 @@ impl Orthanc {
         let file = folder.join("orthanc.json");
         std::fs::write(&file, config.to_string()).unwrap();
         let child = Command::new(program).arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let orthanc = Self { child, port };
+        let mut orthanc = Self { child, port };
         let begun = Instant::now();
         while orthanc.ask("GET", "/system", &[]).is_none() {
             assert!(begun.elapsed() < START, "Orthanc does not answer");
+            if orthanc.child.try_wait().unwrap().is_some() {
+                return None;
+            }
             std::thread::sleep(Duration::from_millis(100));
         }
-        orthanc
+        Some(orthanc)
     }
 
     /// Where it answers over HTTP.

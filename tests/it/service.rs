@@ -404,8 +404,11 @@ fn a_probe_finds_a_good_service_good_and_says_what_is_wrong_with_others() {
     let url = format!("http://{}", other.address);
     let missing = run(&["probe", &url, "--model", "findings25"]);
     assert!(!missing.status.success() && stdout(&missing).contains("there are findings10"), "{}", stdout(&missing));
-    drop(other);
-    let dead = run(&["probe", &url]);
+    // A port that is taken and not listened on: nobody else's service can come to it meanwhile.
+    let silent = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&silent, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let silent = std::net::TcpListener::from(silent);
+    let dead = run(&["probe", &format!("http://{}", silent.local_addr().unwrap())]);
     assert!(!dead.status.success() && stdout(&dead).contains("nothing answers there"), "{}", stdout(&dead));
     assert!(!run(&["probe", "box"]).status.success());
 }
@@ -415,7 +418,7 @@ fn the_service_is_ready_when_it_answers_lives_by_reading_and_ends_within_ten_sec
     let scratch = Scratch::new("service-notify");
     let path = scratch.join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut command = serve(&state(&scratch), &[]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "4000000");
     let mut daemon = Daemon::of(command);

@@ -226,6 +226,7 @@ fn opened(settings: &Settings) -> Result<Arc<Store>, Failure> {
     let default = store::Settings::default();
     let of_store = store::Settings {
         keep_days: settings.retain_days,
+        keep_audit_days: settings.retain_audit_days,
         disk_percent: settings.retain_disk_percent.unwrap_or(default.disk_percent),
         images: images(settings),
     };

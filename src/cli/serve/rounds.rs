@@ -6,7 +6,7 @@ use super::desk::{FrontDesk, note_turned_away};
 use crate::cli::Failure;
 use chexbox::appliance::notify::{Notify, watchdog};
 use chexbox::http::gate::Gate;
-use chexbox::limits::{HOUSEKEEPING_MS, RETENTION_ROUNDS_MAX};
+use chexbox::limits::{AUDIT_CUTS_MAX, HOUSEKEEPING_MS, RETENTION_ROUNDS_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -82,6 +82,7 @@ fn housekeeping(desk: &Weak<FrontDesk>, wake: &Sender<Wake>) {
         if last.is_none_or(|at| at.elapsed() >= every) {
             last = Some(Instant::now());
             retain(&desk);
+            archive(&desk);
             note_turned_away(&desk);
         }
         let gate_runs = desk.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(Gate::is_running);
@@ -104,6 +105,17 @@ fn retain(desk: &FrontDesk) {
             Ok(retained) if retained.more => {}
             Ok(_) => return,
             Err(e) => return log::error!("retention: {e}"),
+        }
+    }
+}
+
+/// Old audit records leave the database.
+fn archive(desk: &FrontDesk) {
+    for _ in 0..AUDIT_CUTS_MAX {
+        match desk.shelf.store.archive_audit(now_ms()) {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(e) => return log::error!("old audit records stay in the database: {e}"),
         }
     }
 }

@@ -26,8 +26,11 @@ impl Place {
     /// Starts the service in a folder, at an address (port 0 for any), with more flags.
     pub fn start(folder: &Path, at: &str, flags: &[&str]) -> Self {
         let state = folder.join("state");
-        let mut command = chexbox(&["serve", "--listen", at, "--state"]);
-        command.arg(&state).args(flags).stdout(Stdio::null()).stderr(Stdio::piped());
+        // The machine's own configuration is none of a test's.
+        let config = folder.join("none.toml");
+        std::fs::write(&config, "").expect("a configuration can be written");
+        let mut command = chexbox(&["serve", "--listen", at, "--config"]);
+        command.arg(config).arg("--state").arg(&state).args(flags).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let (tell, said) = mpsc::channel();
@@ -55,6 +58,14 @@ impl Drop for Place {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An address that a service can leave and come back to: below the ports that systems hand out by themselves (32768 and above
+/// on Linux, 49152 elsewhere), so that no other test's connection takes it meanwhile.
+pub fn lasting_address() -> String {
+    let first = 20_000 + std::process::id() % 10_000;
+    let free = (first..first + 1_000).map(|port| format!("127.0.0.1:{port}"));
+    free.into_iter().find(|at| std::net::TcpListener::bind(at.as_str()).is_ok()).expect("one of a thousand ports is free")
 }
 
 /// Films that need no data from elsewhere.
