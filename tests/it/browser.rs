@@ -124,6 +124,10 @@ fn heat_map_opacity_and_window_change_what_is_seen_and_reset_brings_the_film_bac
     assert_ne!(faint, with, "opacity changes it");
     browser.click("#rows-below button");
     browser.until("document.querySelector('#rows-below button').getAttribute('aria-pressed') === 'true'");
+    // Its map is fetched first; what lies over the film is named when it is painted.
+    browser.until(
+        "document.getElementById('over-what').textContent.startsWith(document.querySelector('#rows-below .name').textContent)",
+    );
     assert_ne!(settled(), faint, "another finding has a map of its own");
     browser.click("#heat");
     browser.until("!document.getElementById('over-what').textContent");
