@@ -16,6 +16,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -157,12 +158,17 @@ fn waiting(state: &Path) -> u64 {
 struct Shelf {
     got: Mutex<Vec<Vec<u8>>>,
     fault: Mutex<Option<IntakeFault>>,
+    /// Takes longer than anybody waits.
+    slow: AtomicBool,
 }
 
 impl Intake for Shelf {
     fn film(&self, file: Vec<u8>, _from: &Peer) -> Result<(), IntakeFault> {
         if let Some(fault) = *self.fault.lock().unwrap() {
             return Err(fault);
+        }
+        if self.slow.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_secs(3));
         }
         self.got.lock().unwrap().push(behind_meta(&file).to_vec());
         Ok(())
@@ -351,6 +357,22 @@ fn an_archive_that_goes_silent_in_the_middle_is_given_up_in_time_and_asked_again
         assert_eq!(heard.first(), Some(&1), "attempt {attempt} asks for an association: {}", forwarder.log());
     }
     assert!(status(&state, &tables, "en").contains("gives us no association"), "{}", status(&state, &tables, "en"));
+}
+
+#[test]
+fn an_archive_that_answers_too_late_gets_the_same_object_again() {
+    let scratch = Scratch::new("forward-late");
+    let state = state(&scratch);
+    queued(&state, 1, &["pacs"]);
+    let (scp, shelf) = scp(0, scp_config("PACS"));
+    shelf.slow.store(true, Ordering::SeqCst);
+    let tables = format!("[[forward]]\nname = \"pacs\"\nto = \"dicom://PACS@{}\"\nanswer-seconds = 1\n", scp.address());
+    let _forwarder = Forwarder::start(&state, &tables);
+    wait_for("it is given up", || status(&state, &tables, "en").contains("the transfer broke off"));
+    shelf.slow.store(false, Ordering::SeqCst);
+    wait_for("it is sent again", || waiting(&state) == 0);
+    let got = shelf.got.lock().unwrap();
+    assert!(got.len() >= 2 && got.iter().all(|bytes| *bytes == data_set(0)), "{} came", got.len());
 }
 
 #[test]
@@ -551,10 +573,15 @@ fn service_and_forwarder_survive_each_other_s_death_and_the_service_counts_what_
     let state = state(&scratch);
     let port = free_port();
     let tables = table("pacs", &format!("dicom://PACS@127.0.0.1:{port}"), "");
-    // It may start first: then it waits until the service has made the store.
+    // It may start first: then it waits until the service has made the store, or brought an older one to its own schema.
     std::fs::create_dir_all(&state).unwrap();
     let mut forwarder = Forwarder::start(&state, &tables);
-    wait_for("it waits for the store", || forwarder.log().contains("waiting for the store"));
+    wait_for("it waits for the store", || forwarder.log().contains("holds no store"));
+    for file in ["audit.head", "chexbox.db"] {
+        let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/store/v1").join(file);
+        std::fs::copy(old, state.join(file)).unwrap();
+    }
+    wait_for("it waits for the migration", || forwarder.log().contains("schema 1"));
     let model = ["--model", "findings10"];
     let daemon = Daemon::start(&state, &model);
     add(&state, &daemon, 1);

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// What a worker may take beyond the times of its archive: looking up a name, waiting for the store.
 const SLACK: Duration = Duration::from_secs(120);
+/// How long a store that cannot be written is left alone, milliseconds.
+const STORE_WAIT_MS: u64 = 5_000;
 /// How often a waiting worker looks whether it is to end.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -131,7 +133,7 @@ impl Line {
                 Ok(Came::Trouble) => pace.trouble(),
                 Err(e) => {
                     self.store_failed(&e);
-                    FORWARD_LOOK_MS
+                    STORE_WAIT_MS
                 }
             };
             self.wait(Duration::from_millis(wait_ms));
@@ -148,8 +150,12 @@ impl Line {
         let sent = catch_unwind(AssertUnwindSafe(|| self.archive.send(&forward.payload)));
         let (fate, why) = match sent {
             Ok(Ok(_)) => {
-                self.settle(|| store.outbox_done(&forward, &Actor::daemon(now_ms())).map(|_| ()))?;
-                log::info!("{}: {} of reading {} is there", self.name, forward.kind, forward.reading);
+                let (name, kind, reading) = (&self.name, &forward.kind, &forward.reading);
+                if self.settle(|| store.outbox_done(&forward, &Actor::daemon(now_ms())))? {
+                    log::info!("{name}: {kind} of reading {reading} is there");
+                } else {
+                    log::warn!("{name}: {kind} of reading {reading} is there, and the reading was deleted meanwhile");
+                }
                 return Ok(Came::Answer);
             }
             Ok(Err(fault)) => (fault.fate(), fault.to_string()),
@@ -170,13 +176,13 @@ impl Line {
     }
 
     /// Writes what came of an object; a disk that is full or a store that is busy is waited for, since it would be sent again.
-    fn settle(&self, write: impl Fn() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn settle<T>(&self, write: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
         loop {
             match write() {
                 Err(e @ (StoreError::Full | StoreError::Busy)) if !self.shared.stopping() => {
                     self.store_failed(&e);
                     self.moved();
-                    self.wait(Duration::from_millis(FORWARD_LOOK_MS));
+                    self.wait(Duration::from_millis(STORE_WAIT_MS));
                 }
                 other => return other,
             }
