@@ -88,7 +88,8 @@ fn an_echo_is_answered_for_who_is_configured_and_nobody_else() {
         let Some(output) = dcmtk("echoscu", &scp, &["-aet", calling, "-aec", called], &[]) else { return };
         assert_eq!(output.status.success(), answered, "{calling} calling {called}");
     }
-    assert_eq!(scp.counts().rejected(), 2);
+    let rejected: Vec<_> = scp.counts().rejected.into_iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(rejected, [("called_title", 1), ("calling_title", 1)]);
 }
 
 #[test]
