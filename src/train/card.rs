@@ -83,7 +83,7 @@ fn data(study: &Study, exported: &Exported) -> String {
          without an age that the table counts take part like all others: in weights, calibration and figures.\n\n\
          No patient is in two parts; a patient's part follows from a hash of the patient's number, so it is the same in every \
          label set and stage of training. {} films stored smaller than \
-         {detail} px were left out, so that sharpness does not tell where a film came from. Every film is reduced to \
+         {detail} px are in none of the parts above, so that sharpness does not tell where a film came from. Every film is reduced to \
          {detail} x {detail} px by area averaging before anything else, in training as in use.\n\n\
          Films and labels: {}\n",
         study.too_young,
@@ -108,8 +108,8 @@ fn recipe(study: &Study, snapshot: &Snapshot) -> String {
         .map(|(f, c)| format!("{} = {}", f.id, c.join(" or ")))
         .collect();
     format!(
-        "## Recipe\n\n{start}; masked binary cross-entropy, AdamW, warm-up and cosine, smaller films first unless told otherwise, light shifts, scales, \
-         rotations and changes of contrast, no flip; the averaged weights are exported.\n\n{}\n\nLabel columns: {}.\n",
+        "## Recipe\n\n{start}; masked binary cross-entropy, AdamW, warm-up and cosine, light shifts, scales, \
+         rotations and changes of contrast; what else a stage did stands behind it; the averaged weights are exported.\n\n{}\n\nLabel columns: {}.\n",
         stages.join("\n"),
         labels.join(", ")
     )

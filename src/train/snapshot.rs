@@ -33,6 +33,9 @@ pub struct Progress {
     pub val_auc: Option<f64>,
     /// What was done so far, one line a stage, for the model card.
     pub history: Vec<String>,
+    /// How it is learnt, for the model card; empty in snapshots that older versions began.
+    #[serde(default)]
+    pub how: String,
     /// Names of the auxiliary heads, whose logits follow those of the findings.
     #[serde(default)]
     pub auxiliary: Vec<String>,
@@ -135,7 +138,7 @@ impl Progress {
     pub fn begin(architecture: Architecture, label_set: &str, seed: u64, size: usize) -> Self {
         let (label_set, history) = (label_set.to_owned(), vec![]);
         let (epoch, films_seen, films_total, steps, seconds, val_auc) = (0, 0, 0, 0, 0.0, None);
-        let (auxiliary, average_age, since_best, losses) = (vec![], 0, 0, (0.0, 0.0));
+        let (how, auxiliary, average_age, since_best, losses) = (String::new(), vec![], 0, 0, (0.0, 0.0));
         Self {
             architecture,
             label_set,
@@ -148,6 +151,7 @@ impl Progress {
             size,
             val_auc,
             history,
+            how,
             auxiliary,
             average_age,
             since_best,
@@ -164,14 +168,16 @@ impl Progress {
     /// What this run did, one line for the model card.
     pub fn stage(&self) -> String {
         format!(
-            "{}: {} epochs begun, {} films seen in {} steps, {:.0} minutes of wall time, input {} px at the end, seed {}",
+            "{}: {} epochs begun, {} films seen in {} steps, {:.0} minutes of wall time, input {} px at the end, seed {}{}{}",
             self.label_set,
             self.epoch,
             self.films_total,
             self.steps,
             self.seconds / 60.0,
             self.size,
-            self.seed
+            self.seed,
+            if self.how.is_empty() { "" } else { "; " },
+            self.how
         )
     }
 }
