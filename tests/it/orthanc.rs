@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long Orthanc may take to answer for the first time.
@@ -22,9 +23,13 @@ pub fn dicom_web(what: &str) -> Option<PathBuf> {
     plugin
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, and that no other test of this process gets. It lies below those that the system gives to
+/// whoever asks for any: one of these could be a connection's by the time that it is used.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let of_process = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    let ports = std::iter::repeat_with(|| 20_000 + (of_process + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000);
+    ports.take(10_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// A running server.
