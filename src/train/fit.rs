@@ -293,7 +293,7 @@ fn how(study: &Study, options: &Options) -> String {
             "{small} films stored smaller than {detail} px learnt from too, and {share} of the others blurred as they are"
         ));
     }
-    if let Some((_, share)) = &study.soft {
+    if let Some(share) = study.soft_share() {
         said.push(format!("{} films with soft labels of a teacher, which are {share} of their loss", study.targets.softened));
     }
     said.join(", ")

@@ -286,6 +286,11 @@ impl Study {
             .collect()
     }
 
+    /// The share of the loss on a teacher's probabilities, where there is a teacher.
+    pub fn soft_share(&self) -> Option<f32> {
+        self.soft.as_ref().map(|(_, share)| *share)
+    }
+
     /// The logit a head starts from: that of its weighted share in train.
     pub fn start_biases(&self, imbalance: Imbalance) -> Vec<f32> {
         let (weights, train, findings) = (self.positive_weights(imbalance), self.films.of(Part::Train), self.set.findings.len());
