@@ -5,8 +5,6 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
-#[cfg(target_arch = "x86_64")]
-mod sse41;
 
 use super::arithmetic::{Arithmetic, Operations, Product, Scaled};
 use super::loops::PoolSizes;
@@ -29,9 +27,7 @@ pub(super) struct StemOperations {
 impl StemOperations {
     pub(super) fn of(set: InstructionSet) -> Self {
         match set {
-            InstructionSet::Portable => portable::STEM,
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Sse41 => sse41::STEM,
+            InstructionSet::Portable | InstructionSet::Sse41 => portable::STEM,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 | InstructionSet::AvxVnni => avx2::STEM,
             #[cfg(target_arch = "x86_64")]
@@ -49,9 +45,8 @@ impl Arithmetic for F32 {
 
     fn operations(set: InstructionSet) -> Operations<Self> {
         match set {
-            InstructionSet::Portable => portable::OPERATIONS,
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Sse41 => sse41::OPERATIONS,
+            // Plain loops are as fast as 128-bit instructions of ours: the compiler's baseline has these.
+            InstructionSet::Portable | InstructionSet::Sse41 => portable::OPERATIONS,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 | InstructionSet::AvxVnni => avx2::OPERATIONS,
             #[cfg(target_arch = "x86_64")]
