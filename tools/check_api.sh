@@ -16,10 +16,11 @@ work=$(mktemp -d)
 : > "$work/chexbox.toml"
 "$binary" serve --config "$work/chexbox.toml" --state "$work/state" --listen 127.0.0.1:0 2> "$work/log" &
 service=$!
-trap 'kill "$service" 2> /dev/null || true; wait "$service" || true; rm -rf "$work"' EXIT
+# Wherever this breaks off, the service is taken along; it may have ended already.
+trap 'kill "$service" 2> /dev/null || true; rm -rf "$work"' EXIT
+url=
 for _ in $(seq 600); do
-    url=$(grep -om1 'http://127.0.0.1:[0-9]*' "$work/log" || true)
-    if [ -n "$url" ]; then break; fi
+    if url=$(grep -om1 'http://127.0.0.1:[0-9]*' "$work/log") || ! kill -0 "$service" 2> /dev/null; then break; fi
     sleep 0.1
 done
 if [ -z "$url" ]; then cat "$work/log" >&2; exit 1; fi
@@ -34,3 +35,11 @@ TOML
 cd "$work"
 "$venv/bin/schemathesis" --config-file "$work/schemathesis.toml" run "$url/openapi.json" --no-color --request-timeout 30 \
     --max-examples "${CHEXBOX_API_EXAMPLES:-50}" --seed 1
+
+# After all of that it must still be there to end in order.
+kill "$service"
+if ! wait "$service"; then
+    tail -20 "$work/log" >&2
+    echo "the service did not end in order after the requests" >&2
+    exit 1
+fi

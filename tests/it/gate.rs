@@ -441,7 +441,7 @@ impl Drop for Process {
 }
 
 #[test]
-#[ignore = "a process that other tests start and end"]
+#[ignore = "no test by itself: the process that other tests of this file start with --ignored, and end"]
 fn the_process_that_others_start() {
     let gate = plain("gate-process", GateLimits::default());
     println!("listening on {}", gate.address);
