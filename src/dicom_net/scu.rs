@@ -1,6 +1,6 @@
 //! A storage user (PS3.4 Annex B, PS3.7 9.1.1): one object over one association.
 
-use super::elements::{APPLICATION_CONTEXT, element, padded, word};
+use super::elements::{APPLICATION_CONTEXT, command_set, element, elements, padded, word};
 use super::send::{Kept, Meaning, Object, SendFault, meaning};
 use super::socket::Channel;
 use super::wire::{Wire, WireFault};
@@ -191,24 +191,14 @@ fn command(object: &Object<'_>) -> Vec<u8> {
     element(&mut body, 0x0700, &[0, 0]);
     element(&mut body, 0x0800, &DATA_SET.to_le_bytes());
     element(&mut body, 0x1000, &padded(&object.sop_instance));
-    let mut whole = Vec::with_capacity(body.len() + 12);
-    // A few hundred bytes: two UIDs of 64 characters at most.
-    element(&mut whole, 0x0000, &u32::try_from(body.len()).unwrap_or_default().to_le_bytes());
-    whole.extend(body);
-    whole
+    command_set(&body)
 }
 
 /// Status and Offending Element of a response to our message (PS3.7 9.3.1.2); `None` where it is none.
 fn response(bytes: &[u8]) -> Option<(u16, Option<(u16, u16)>)> {
     let (mut field, mut answers, mut status, mut about) = (None, None, None, None);
-    let mut rest = bytes;
-    while let Some(([g0, g1, e0, e1, l0, l1, l2, l3], tail)) = rest.split_first_chunk::<8>() {
-        if [*g0, *g1] != [0, 0] {
-            return None;
-        }
-        let length = usize::try_from(u32::from_le_bytes([*l0, *l1, *l2, *l3])).ok()?;
-        let (value, tail) = tail.split_at_checked(length)?;
-        match u16::from_le_bytes([*e0, *e1]) {
+    for (number, value) in elements(bytes)? {
+        match number {
             0x0100 => field = Some(word(value)?),
             0x0120 => answers = Some(word(value)?),
             0x0900 => status = Some(word(value)?),
@@ -217,9 +207,8 @@ fn response(bytes: &[u8]) -> Option<(u16, Option<(u16, u16)>)> {
             }
             _ => {}
         }
-        rest = tail;
     }
-    let ours = rest.is_empty() && field? == C_STORE_RSP && answers? == MESSAGE_ID;
+    let ours = field? == C_STORE_RSP && answers? == MESSAGE_ID;
     ours.then_some((status?, about))
 }
 

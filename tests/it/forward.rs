@@ -6,6 +6,8 @@ use crate::dicom_file::{DicomFile, drawn};
 use crate::dicom_objects::{self, tool};
 use crate::orthanc::{Orthanc, dicom_web, free_port};
 use crate::run::{Scratch, chexbox, stderr, stdout};
+use crate::scp::tls_of;
+use crate::store_crash::spread;
 use crate::stored::{NOW, open, reading, someone};
 use chexbox::dicom_net::scp::{Intake, IntakeFault, Peer, Peers, Scp, ScpConfig, SecondaryCapture, Times};
 use chexbox::store::{NewForward, NewReading, ReadingId, Store, verify_audit};
@@ -13,6 +15,7 @@ use dicom_object::InMemDicomObject;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -99,7 +102,7 @@ fn wait_for(what: &str, mut true_by_now: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !true_by_now() {
         assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -139,11 +142,11 @@ fn forward_to(destination: &str, kind: &str, payload: Vec<u8>) -> NewForward {
     NewForward { destination: destination.to_owned(), kind: kind.to_owned(), payload }
 }
 
-/// A store with so many readings, each with a capture for every one of these destinations.
-fn queued(state: &Path, count: u64, destinations: &[&str]) {
+/// A store with these readings, each with a capture for every one of these destinations.
+fn queued(state: &Path, readings: Range<u64>, destinations: &[&str]) {
     std::fs::create_dir_all(state).unwrap();
     let store = open(state);
-    for n in 0..count {
+    for n in readings {
         let forwards = destinations.iter().map(|to| forward_to(to, "sc", capture(n))).collect();
         store.record(&NewReading { forwards, ..reading(n) }, &someone(NOW)).unwrap();
     }
@@ -306,7 +309,7 @@ fn lines_of(object: &InMemDicomObject) -> Vec<String> {
 fn an_archive_that_was_away_gets_everything_once_it_is_back() {
     let scratch = Scratch::new("forward-away");
     let state = state(&scratch);
-    queued(&state, 5, &["pacs"]);
+    queued(&state, 0..5, &["pacs"]);
     let port = free_port();
     let tables = table("pacs", &format!("dicom://PACS@127.0.0.1:{port}"), "");
     let forwarder = Forwarder::start(&state, &tables);
@@ -322,7 +325,7 @@ fn an_archive_that_was_away_gets_everything_once_it_is_back() {
 fn an_archive_that_hangs_holds_up_no_other_and_not_the_end_of_the_process() {
     let scratch = Scratch::new("forward-hangs");
     let state = state(&scratch);
-    queued(&state, 5, &["hangs", "pacs"]);
+    queued(&state, 0..5, &["hangs", "pacs"]);
     let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = hangs.local_addr().unwrap();
     let (scp, shelf) = scp(0, scp_config("PACS"));
@@ -344,7 +347,7 @@ fn an_archive_that_hangs_holds_up_no_other_and_not_the_end_of_the_process() {
 fn an_archive_that_goes_silent_in_the_middle_is_given_up_in_time_and_asked_again() {
     let scratch = Scratch::new("forward-silent");
     let state = state(&scratch);
-    queued(&state, 1, &["pacs"]);
+    queued(&state, 0..1, &["pacs"]);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let tables = table("pacs", &format!("dicom://PACS@{}", silent.local_addr().unwrap()), "");
     let forwarder = Forwarder::start(&state, &tables);
@@ -363,7 +366,7 @@ fn an_archive_that_goes_silent_in_the_middle_is_given_up_in_time_and_asked_again
 fn an_archive_that_answers_too_late_gets_the_same_object_again() {
     let scratch = Scratch::new("forward-late");
     let state = state(&scratch);
-    queued(&state, 1, &["pacs"]);
+    queued(&state, 0..1, &["pacs"]);
     let (scp, shelf) = scp(0, scp_config("PACS"));
     shelf.slow.store(true, Ordering::SeqCst);
     let tables = format!("[[forward]]\nname = \"pacs\"\nto = \"dicom://PACS@{}\"\nanswer-seconds = 1\n", scp.address());
@@ -379,7 +382,7 @@ fn an_archive_that_answers_too_late_gets_the_same_object_again() {
 fn what_an_archive_rejects_or_refuses_is_shown_with_its_reason_and_tried_again() {
     let scratch = Scratch::new("forward-refuses");
     let state = state(&scratch);
-    queued(&state, 3, &["rejects", "refuses", "full"]);
+    queued(&state, 0..3, &["rejects", "refuses", "full"]);
     let (rejects, _) = scp(0, scp_config("ANOTHER"));
     let (refuses, refusing) = scp(0, scp_config("PACS"));
     let (full, overflowing) = scp(0, scp_config("PACS"));
@@ -453,7 +456,7 @@ fn web(answers: &'static [&'static str]) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
 fn answers_of_a_web_archive_are_taken_at_their_word_and_no_other() {
     let scratch = Scratch::new("forward-web");
     let state = state(&scratch);
-    queued(&state, 1, &["web"]);
+    queued(&state, 0..1, &["web"]);
     let secret = scratch.join("authorization");
     std::fs::write(&secret, "Basic dXNlcjpzZWNyZXQ=\n").unwrap();
     let (port, heard) = web(&[
@@ -488,19 +491,10 @@ fn answers_of_a_web_archive_are_taken_at_their_word_and_no_other() {
 fn objects_go_under_tls_to_the_archive_that_is_trusted_and_to_nobody_else() {
     let scratch = Scratch::new("forward-tls");
     let state = state(&scratch);
-    queued(&state, 2, &["pacs", "stranger"]);
-    let key = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(scratch.join("pacs.pem"), key.cert.pem()).unwrap();
-    std::fs::write(scratch.join("other.pem"), other.cert.pem()).unwrap();
-    let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
-    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![key.cert.der().clone()], private)
-        .unwrap();
-    let (scp, shelf) = scp(0, ScpConfig { tls: Some(Arc::new(tls)), ..scp_config("PACS") });
+    queued(&state, 0..2, &["pacs", "stranger"]);
+    let tls = tls_of("127.0.0.1", &scratch.join("pacs.pem"));
+    tls_of("127.0.0.1", &scratch.join("other.pem"));
+    let (scp, shelf) = scp(0, ScpConfig { tls: Some(tls), ..scp_config("PACS") });
     let to = |name: &str, ca: &str| {
         let ca = format!("ca = \"{}\"", scratch.join(ca).display());
         table(name, &format!("dicom+tls://PACS@{}", scp.address()), &ca)
@@ -513,33 +507,31 @@ fn objects_go_under_tls_to_the_archive_that_is_trusted_and_to_nobody_else() {
     assert!(said.contains("no secure connection") && said.contains("2 wait"), "{said}");
 }
 
-/// A number from a seed; deaths need not be unpredictable, only spread.
-fn spread(round: u64, below: u64) -> u64 {
-    round.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9) % below
-}
-
 #[test]
 fn killed_at_any_instant_it_loses_and_doubles_nothing() {
-    const COUNT: u64 = 40;
+    const DEATHS: u64 = 12;
+    /// New objects before each death: more than are sent until it comes.
+    const EACH: u64 = 5;
     let Some(program) = tool("Orthanc", "killing the forwarder while objects flow") else { return };
     let scratch = Scratch::new("forward-killed");
     let state = state(&scratch);
-    queued(&state, COUNT, &["pacs"]);
     let port = free_port();
     let orthanc = Orthanc::archive(&program, scratch.path(), "PACS", port, None);
     let tables = table("pacs", &format!("dicom://PACS@127.0.0.1:{port}"), "");
-    let mut deaths = 0;
-    for round in 0..30 {
-        if waiting(&state) == 0 {
-            break;
-        }
+    for round in 0..DEATHS {
+        queued(&state, round * EACH..(round + 1) * EACH, &["pacs"]);
+        let before = waiting(&state);
         let mut forwarder = Forwarder::start(&state, &tables);
-        std::thread::sleep(Duration::from_millis(20 + spread(round, 400)));
+        // By the clock, which may be before its first object; or by what is sent, which is amid them on any machine.
+        if round % 3 == 0 {
+            std::thread::sleep(Duration::from_millis(20 + spread(round, 400)));
+        } else {
+            let sent = 1 + spread(round, EACH - 1);
+            wait_for("some are sent", || waiting(&state) + sent <= before);
+        }
         forwarder.signal("KILL");
         forwarder.ended();
-        deaths += 1;
     }
-    assert!(deaths > 2, "it was through before it could be killed");
     let mut last = Forwarder::start(&state, &tables);
     wait_for("everything is sent", || waiting(&state) == 0);
     last.signal("TERM");
@@ -551,12 +543,12 @@ fn killed_at_any_instant_it_loses_and_doubles_nothing() {
         .iter()
         .map(|i| i["MainDicomTags"]["SOPInstanceUID"].as_str().unwrap().to_owned())
         .collect();
-    let sent: BTreeSet<String> = (0..COUNT).map(|n| format!("2.25.{}", 1_000 + n)).collect();
+    let sent: BTreeSet<String> = (0..DEATHS * EACH).map(|n| format!("2.25.{}", 1_000 + n)).collect();
     assert_eq!(kept, sent);
-    assert_eq!(orthanc.json("/instances").as_array().unwrap().len() as u64, COUNT, "an object is doubled");
+    assert_eq!(orthanc.json("/instances").as_array().unwrap().len() as u64, DEATHS * EACH, "an object is doubled");
     assert_eq!(verify_audit(&state).unwrap().faults, []);
     let store = Store::open_beside(&state).unwrap();
-    assert_eq!(store.audit_records(Some("forwarded"), None, 9_999).unwrap().len() as u64, COUNT);
+    assert_eq!(store.audit_records(Some("forwarded"), None, 9_999).unwrap().len() as u64, DEATHS * EACH);
 }
 
 /// Queues a capture for a reading that the service has made.
@@ -619,7 +611,7 @@ fn service_and_forwarder_survive_each_other_s_death_and_the_service_counts_what_
 fn it_tells_systemd_when_it_is_ready_and_that_it_lives() {
     let scratch = Scratch::new("forward-notify");
     let state = state(&scratch);
-    queued(&state, 1, &["hangs"]);
+    queued(&state, 0..1, &["hangs"]);
     let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
     let notified = UnixDatagram::bind(scratch.join("notify")).unwrap();
     notified.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -660,7 +652,7 @@ fn a_configuration_without_an_archive_or_with_a_wrong_one_is_refused_with_what_t
     let flag = forward(&state, "", &["--forward", "name=pacs,to=ftp://x"]).output().unwrap();
     refused(flag, &["ftp://x"]);
     // What waits for a name that is configured no more is said, and kept.
-    queued(&state, 2, &["old"]);
+    queued(&state, 0..2, &["old"]);
     let said = status(&state, &table("new", "dicom://A@127.0.0.1:1", ""), "en");
     assert!(said.contains("old  not in the configuration any more") && said.contains("2 wait"), "{said}");
 }

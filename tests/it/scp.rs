@@ -225,12 +225,10 @@ fn a_crowd_from_one_address_is_turned_away_and_leaves_room_when_it_goes() {
     }
 }
 
-#[test]
-fn films_arrive_over_tls_where_it_is_asked_for_and_none_in_the_clear() {
-    let scratch = Scratch::new("scp-tls");
-    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let certificate = scratch.join("box.pem");
-    std::fs::write(&certificate, key.cert.pem()).unwrap();
+/// TLS of a provider of this name, whose certificate is written to a file.
+pub fn tls_of(name: &str, certificate: &Path) -> Arc<rustls::ServerConfig> {
+    let key = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    std::fs::write(certificate, key.cert.pem()).unwrap();
     let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
     let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -238,7 +236,15 @@ fn films_arrive_over_tls_where_it_is_asked_for_and_none_in_the_clear() {
         .with_no_client_auth()
         .with_single_cert(vec![key.cert.der().clone()], private)
         .unwrap();
-    let (scp, shelf) = started(ScpConfig { tls: Some(Arc::new(tls)), ..config() });
+    Arc::new(tls)
+}
+
+#[test]
+fn films_arrive_over_tls_where_it_is_asked_for_and_none_in_the_clear() {
+    let scratch = Scratch::new("scp-tls");
+    let certificate = scratch.join("box.pem");
+    let tls = tls_of("localhost", &certificate);
+    let (scp, shelf) = started(ScpConfig { tls: Some(tls), ..config() });
     let path = film(&scratch, "film.dcm", COMPUTED_RADIOGRAPHY, "2.25.9");
     let secured = [&TITLES[..], &["--anonymous-tls", "+cf", certificate.to_str().unwrap()]].concat();
     let Some(output) = dcmtk("storescu", &scp, &secured, std::slice::from_ref(&path)) else { return };

@@ -83,7 +83,7 @@ impl Told {
 }
 
 /// A number from a seed; deaths need not be unpredictable, only spread.
-fn spread(round: u64, below: u64) -> u64 {
+pub fn spread(round: u64, below: u64) -> u64 {
     round.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9) % below
 }
 

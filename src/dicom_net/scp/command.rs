@@ -1,7 +1,7 @@
 //! Command sets of C-ECHO and C-STORE (PS3.7 9.3, E.1): always implicit VR little endian.
 
 use super::IntakeFault;
-use crate::dicom_net::elements::{element, padded, uid, word};
+use crate::dicom_net::elements::{command_set, element, elements, padded, uid, word};
 
 /// Command Field (0000,0100) of the requests that are understood.
 const C_STORE_RQ: u16 = 0x0001;
@@ -64,14 +64,8 @@ impl Command {
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let (mut field, mut message_id, mut data_set) = (None, None, None);
         let (mut sop_class, mut sop_instance) = (String::new(), String::new());
-        let mut rest = bytes;
-        while let Some(([g0, g1, e0, e1, l0, l1, l2, l3], tail)) = rest.split_first_chunk::<8>() {
-            if [*g0, *g1] != [0, 0] {
-                return None;
-            }
-            let length = usize::try_from(u32::from_le_bytes([*l0, *l1, *l2, *l3])).ok()?;
-            let (value, tail) = tail.split_at_checked(length)?;
-            match u16::from_le_bytes([*e0, *e1]) {
+        for (number, value) in elements(bytes)? {
+            match number {
                 0x0002 => sop_class = uid(value)?,
                 0x0100 => field = Some(word(value)?),
                 0x0110 => message_id = Some(word(value)?),
@@ -79,9 +73,8 @@ impl Command {
                 0x1000 => sop_instance = uid(value)?,
                 _ => {}
             }
-            rest = tail;
         }
-        let field = field.filter(|_| rest.is_empty())?;
+        let field = field?;
         let operation = match field {
             C_STORE_RQ => Operation::Store,
             C_ECHO_RQ => Operation::Echo,
@@ -107,11 +100,7 @@ impl Command {
         if !self.sop_instance.is_empty() {
             element(&mut body, 0x1000, &padded(&self.sop_instance));
         }
-        let mut whole = Vec::with_capacity(body.len() + 12);
-        // A few hundred bytes: two UIDs of 64 characters at most.
-        element(&mut whole, 0x0000, &u32::try_from(body.len()).unwrap_or_default().to_le_bytes());
-        whole.extend(body);
-        whole
+        command_set(&body)
     }
 }
 
