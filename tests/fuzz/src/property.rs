@@ -10,8 +10,8 @@ const PLANTED: &str = "Planted^";
 
 /// Any bytes are a film within all bounds or a refusal that says why in both languages; neither
 /// carries what stands in the identifying attributes, and a second reading agrees with the first. The
-/// memory it takes can be told before, and no identity shows anything of itself.
-pub fn radiograph_never_lies(bytes: &[u8]) {
+/// memory it takes can be told before, and no identity shows anything of itself. One word says what came of them.
+pub fn radiograph_never_lies(bytes: &[u8]) -> &'static str {
     let outcome = decode(bytes);
     match &outcome {
         Ok(film) => film_is_sound(film),
@@ -27,6 +27,7 @@ pub fn radiograph_never_lies(bytes: &[u8]) {
         assert_eq!(format!("{lineage:?}"), "Lineage(redacted)");
     }
     copy_is_sound(bytes, outcome.as_ref().ok());
+    outcome.map_or_else(|refusal| refusal.code().as_str(), |_| "read")
 }
 
 /// A copy without its patient is a DICOM file that can be copied again, has no identity, and the same pixels.
