@@ -2,7 +2,7 @@
 """The teacher of the default models: EfficientNet-Lite0 from ImageNet weights, fine-tuned on the public pool.
 
   teacher.py train POOL OUT    8 epochs (3 at 128 px, 5 at 160 px); a checkpoint an epoch in OUT, resumes where it stopped
-  teacher.py soft POOL OUT     OUT/soft.csv: its probabilities for the films of the training part
+  teacher.py soft POOL OUT     OUT/soft.csv: its probabilities and features for the films of the training part
   teacher.py test POOL OUT     its AUC on the test part, by the size that films are stored in
 
 POOL is the folder with labels.csv and its films, or the tars that hold them (128.tar, 64.tar, 256.tar).
@@ -38,6 +38,8 @@ PNEUMONIA, NO_FINDING = LABELS.index("Pneumonia"), LABELS.index("No_Finding")
 SIDE = 128  # px: what most films were ever stored in
 SIZES = [128] * 3 + [160] * 5  # px: the network's input, an epoch each
 BATCH, RATE, DECAY, WARM_UP = 32, 4e-4, 0.02, 400
+FEATURES = 64  # principal components of the pooled features: 0.87 of their variance in the teacher of 2026-11
+SPREAD = 1.5  # of the first component behind the logistic function, standard deviations
 AGE_MIN = 16  # years
 TEST_ONE_IN = 7  # patients of train
 SEED = 1
@@ -167,8 +169,8 @@ class Lite0(nn.Module):
         x = F.relu6(self._bn0(self._conv_stem(x)), True)
         for block in self._blocks:
             x = block(x)
-        x = F.relu6(self._bn1(self._conv_head(x)), True).mean((2, 3))
-        return self._fc(F.dropout(x, 0.2, self.training))
+        self.pooled = F.relu6(self._bn1(self._conv_head(x)), True).mean((2, 3))
+        return self._fc(F.dropout(self.pooled, 0.2, self.training))
 
 
 def imagenet():
@@ -234,7 +236,7 @@ def train(pool, out):
         torch.save(state, out / "teacher.part")
         (out / "teacher.part").replace(out / "teacher.pt")
         val = pool.val[pool.stored[pool.val] >= SIDE]
-        report(f"epoch {epoch}, val", pool, val, predict(averaged, pool, val, SIZES[epoch]))
+        report(f"epoch {epoch}, val", pool, val, predict(averaged, pool, val, SIZES[epoch])[0])
 
 
 def average(averaged, net, keep):
@@ -244,14 +246,24 @@ def average(averaged, net, keep):
 
 
 def predict(net, pool, of, size):
-    """[films, heads]: mean logits of each film and its mirror image."""
+    """[films, heads] and [films, 1280]: logits and pooled features, each the mean of a film and its mirror image."""
     net.eval()
-    out = []
+    logits, features = [], []
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for i in range(0, len(of), 64):
             x = plain(pool.films[of[i:i + 64]], size)
-            out.append((net(x).float() + net(x.flip(3)).float()) / 2)
-    return torch.cat(out).numpy()
+            both = [(net(seen).float(), net.pooled.float()) for seen in (x, x.flip(3))]
+            logits.append((both[0][0] + both[1][0]) / 2)
+            features.append((both[0][1] + both[1][1]) / 2)
+    return torch.cat(logits).numpy(), torch.cat(features).numpy()
+
+
+def squeezed(features):
+    """[films, FEATURES] in 0 to 1: principal components, none spread wider than the first."""
+    centred = features.astype(np.float64) - features.mean(0)
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:FEATURES]
+    components = centred @ directions.T
+    return 1 / (1 + np.exp(-SPREAD * components / components[:, 0].std()))
 
 
 def report(name, pool, of, logits):
@@ -271,17 +283,19 @@ def trained(out):
 
 
 def soft(pool, out):
-    probabilities = torch.sigmoid(torch.from_numpy(predict(trained(out), pool, pool.train, SIZES[-1])[:, :len(LABELS)])).numpy()
+    logits, features = predict(trained(out), pool, pool.train, SIZES[-1])
+    probabilities = torch.sigmoid(torch.from_numpy(logits[:, :len(LABELS)])).numpy()
     with open(out / "soft.csv", "w", newline="") as f:
         writer = csv.writer(f)
-        writer.writerow(["file"] + LABELS)
-        for i, row in zip(pool.train, probabilities):
+        writer.writerow(["file"] + LABELS + [f"feature_{k}" for k in range(FEATURES)])
+        for i, row, components in zip(pool.train, probabilities, squeezed(features)):
             known = lambda j: j != PNEUMONIA or pool.files[i].startswith("256/")
-            writer.writerow([pool.files[i]] + [f"{p:.4f}" if known(j) else "" for j, p in enumerate(row)])
+            findings = [f"{p:.4f}" if known(j) else "" for j, p in enumerate(row)]
+            writer.writerow([pool.files[i]] + findings + [f"{c:.4f}" for c in components])
 
 
 def test(pool, out):
-    logits = predict(trained(out), pool, pool.test, SIZES[-1])
+    logits, _ = predict(trained(out), pool, pool.test, SIZES[-1])
     report("test", pool, pool.test, logits)
     for stored in sorted(set(pool.stored[pool.test])):
         at = pool.stored[pool.test] == stored

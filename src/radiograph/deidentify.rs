@@ -217,12 +217,16 @@ impl Pass<'_> {
         }
     }
 
-    /// An element that the table does not name: as it is; a sequence with its items cleaned.
+    /// An element that the table does not name: as it is, if it can be; a sequence with its items cleaned.
     fn kept(&mut self, element: &InMemElement) -> InMemElement {
         match element.items() {
             Some(items) => {
                 let items = items.iter().map(|item| self.data_set(item)).collect();
                 sequence(element.header().tag, items)
+            }
+            None if outside_its_repertoire(element) => {
+                self.changed += 1;
+                emptied(element.header().tag, element.header().vr)
             }
             None => element.clone(),
         }
@@ -257,6 +261,13 @@ impl Pass<'_> {
             _ => emptied(tag, vr),
         }
     }
+}
+
+/// Whether it is no text that its VR allows in any character set (PS3.5 6.2): no reader needs it, and no two write it alike.
+fn outside_its_repertoire(element: &InMemElement) -> bool {
+    let ascii =
+        matches!(element.header().vr, VR::AE | VR::AS | VR::CS | VR::DA | VR::DS | VR::DT | VR::IS | VR::TM | VR::UI | VR::UR);
+    ascii && element.to_multi_str().is_ok_and(|texts| !texts.iter().all(|text| text.is_ascii()))
 }
 
 fn emptied(tag: Tag, vr: VR) -> InMemElement {

@@ -1,13 +1,15 @@
 //! Auxiliary heads: what a film's row says besides the findings of the label set. Trained beside them, they give the
 //! trunk more to learn from; an export cuts them off.
 //!
-//! In: a label file. Out: for each film sex (1: F), view (1: AP), age (a share of 100 years; cross-entropy of a share is
-//! least at its mean) and every public label that does not by itself stand for a finding. Never: a head of the bundle.
+//! In: a label file, a teacher's soft labels. Out: for each film sex (1: F), view (1: AP), age (a share of 100 years;
+//! cross-entropy of a share is least at its mean), every public label that does not by itself stand for a finding, and the
+//! teacher's features. Never: a head of the bundle.
 
 use super::TrainError;
 use super::data::{Part, Record};
 use super::label_set::LabelSet;
 use super::origin::Origin;
+use super::soft::Soft;
 use super::study::POSITIVES_MIN;
 use std::collections::HashMap;
 use std::path::Path;
@@ -82,6 +84,15 @@ impl Auxiliary {
         let values = films.iter().map(of).collect();
         heads.extend(["sex", "view", "age"].map(str::to_owned));
         Ok(Self { heads, values })
+    }
+
+    /// Adds a head for each of the teacher's features, which are the last values of its films.
+    pub fn add_features(&mut self, soft: &Soft, films: &[Record]) {
+        self.heads.extend_from_slice(soft.features());
+        for (values, film) in self.values.iter_mut().zip(films) {
+            let of = soft.of(&film.file);
+            values.extend_from_slice(&of[of.len() - soft.features().len()..]);
+        }
     }
 
     /// The heads that have evidence: both answers often enough in train.

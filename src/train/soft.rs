@@ -1,17 +1,23 @@
 //! Soft labels: probabilities that another model, a teacher, gives films (Hinton, Vinyals, Dean 2015).
 //!
 //! In: a CSV with the column `file` (or `image`) as in the label file, and a column of probabilities for any finding
-//! (its id, its variable or its public labels) or auxiliary head. Out: a probability per film and head where there is
-//! one. Never: a run on a file with faults; all of them are reported at once.
+//! (its id, its variable or its public labels) or auxiliary head; columns `feature_…` hold what the teacher sees besides,
+//! squeezed into 0 to 1 (Romero et al. 2015, FitNets), and become auxiliary heads of their own. Out: a probability per film
+//! and head where there is one. Never: a run on a file with faults; all of them are reported at once.
 
 use super::TrainError;
 use crate::labels::{Faults, Label, LabelSet};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// What the names of features begin with.
+const FEATURE: &str = "feature_";
+
 /// Probabilities of films, by their path below the image folder.
 pub struct Soft {
     films: HashMap<String, Vec<Option<f32>>>,
+    /// Names of the features, which stand behind the findings and the auxiliary heads.
+    features: Vec<String>,
     heads: usize,
 }
 
@@ -28,7 +34,12 @@ impl Soft {
         Ok(soft)
     }
 
-    /// The probabilities of a film, a head each.
+    /// Names of the teacher's features, in the order of the file.
+    pub fn features(&self) -> &[String] {
+        &self.features
+    }
+
+    /// The probabilities of a film: of the findings, the auxiliary heads, the features.
     pub fn of(&self, file: &str) -> Vec<Option<f32>> {
         self.films.get(file).cloned().unwrap_or_else(|| vec![None; self.heads])
     }
@@ -53,6 +64,8 @@ fn parse(source: impl std::io::Read, set: &LabelSet, auxiliary: &[String], fault
         return Err("no column is named after a finding of the label set: its id, its variable or a public label".into());
     }
     columns.extend(auxiliary.iter().map(|name| at(name).into_iter().collect::<Vec<_>>()));
+    let features: Vec<String> = names.iter().map(str::trim).filter(|name| name.starts_with(FEATURE)).map(str::to_owned).collect();
+    columns.extend(features.iter().map(|name| at(name).into_iter().collect::<Vec<_>>()));
     let mut films = HashMap::new();
     for (i, line) in reader.records().enumerate() {
         let row = i + 2;
@@ -70,7 +83,7 @@ fn parse(source: impl std::io::Read, set: &LabelSet, auxiliary: &[String], fault
             }
         }
     }
-    Ok(Soft { films, heads: columns.len() })
+    Ok(Soft { films, features, heads: columns.len() })
 }
 
 /// The probability that any of several labels holds, taken as independent given the film; `None` where all are blank.
@@ -109,6 +122,14 @@ mod tests {
         assert_eq!(soft.of("a"), [Some(0.25), Some(0.75), None, Some(0.125), None]);
         assert_eq!(soft.of("b"), [None, Some(1.0), None, None, None]);
         assert_eq!((soft.of("c"), soft.has("c")), (vec![None; 5], false));
+    }
+
+    #[test]
+    fn features_stand_behind_the_heads() {
+        let text = "feature_1,file,Edema,feature_0,Hernia\n0.75,a,0.25,0.5,0.125\n";
+        let soft = parse(text.as_bytes(), &set(), &["Hernia".into()], &mut Faults::default()).unwrap();
+        assert_eq!(soft.features(), ["feature_1", "feature_0"]);
+        assert_eq!(soft.of("a"), [Some(0.25), None, None, Some(0.125), Some(0.75), Some(0.5)]);
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Study {
                 count
             }
         };
-        let auxiliary = match selection.auxiliary {
+        let mut auxiliary = match selection.auxiliary {
             true => Auxiliary::read(&origins, &set, &films.records)?,
             false => Auxiliary::none(films.records.len()),
         };
@@ -185,6 +185,9 @@ impl Study {
             Some((path, share)) => Some((Soft::read(path, &set, &auxiliary.heads)?, *share)),
             None => None,
         };
+        if let Some((soft, _)) = soft.as_ref().filter(|_| selection.auxiliary) {
+            auxiliary.add_features(soft, &films.records);
+        }
         let factors = factors(&origins, &records.columns, &selection.source_weights, &films.records)?;
         let (columns, laterals) = (records.columns, records.laterals);
         if let Some(fold) = fold_of(folds, selection.fold, &config.k_fold_path)? {

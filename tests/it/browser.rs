@@ -18,14 +18,24 @@ const RIGHT: &str = "\u{E014}";
 const SHIFT: &str = "\u{E008}";
 /// Widths that the page is made for: telephone, tablet, desk.
 const SIZES: [(u32, u32); 3] = [(390, 844), (820, 1180), (1440, 900)];
-/// Every film is positive for this finding at this operating point, so that both calls are seen.
-const POSITIVE: [&str; 4] = ["--model", "findings25", "--threshold", "pleural_effusion=0.002"];
 /// All films have ended.
 const ENDED: &str = "document.querySelector('#intake-rows li') && ![...document.querySelectorAll('#intake-rows li')].some(li => ['waiting', 'sending', 'held'].includes(li.dataset.state))";
 /// A film stands on the canvas.
 const FILM: &str = "!document.getElementById('reading').hidden && document.getElementById('film-waiting').hidden && document.getElementById('over-window').textContent";
 /// A number for what the canvas shows.
 const PIXELS: &str = "const c = document.getElementById('film'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let sum = 0; for (let i = 0; i < d.length; i += 4) sum = (sum * 31 + d[i] * 7 + d[i + 1] * 3 + d[i + 2]) % 4294967296; return [sum, c.width, c.height];";
+
+/// Operating points at which every film is positive for one finding and for no other, whatever the model thinks of it.
+fn positive() -> Vec<String> {
+    let manifest: toml::Table = include_str!("../../models/findings25/manifest.toml").parse().unwrap();
+    let trained = manifest["finding"].as_array().unwrap().iter().filter(|finding| finding["trained"].as_bool() == Some(true));
+    let point = |finding: &toml::Value| {
+        let id = finding["id"].as_str().unwrap();
+        format!("{id}={}", if id == "pleural_effusion" { 0.002 } else { 0.998 })
+    };
+    let points = trained.flat_map(|finding| ["--threshold".to_owned(), point(finding)]);
+    ["--model", "findings25"].map(str::to_owned).into_iter().chain(points).collect()
+}
 
 /// Opens the page as for the first time in this tab.
 fn open(browser: &Browser, address: &str) {
@@ -65,7 +75,7 @@ fn complaints(browser: &Browser) -> Vec<String> {
 fn films_sent_together_are_read_and_a_refused_one_says_why_and_what_to_do() {
     let Some(browser) = Browser::open("en-GB", 1440, 900, "films sent through the page") else { return };
     let films = Films::new("page-films");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     open(&browser, &place.address);
     assert_eq!(browser.text("#welcome h1"), "Drop chest films here to have them read");
     browser.picture("1440-en-welcome");
@@ -104,7 +114,7 @@ fn films_sent_together_are_read_and_a_refused_one_says_why_and_what_to_do() {
 fn heat_map_opacity_and_window_change_what_is_seen_and_reset_brings_the_film_back() {
     let Some(browser) = Browser::open("en-GB", 1440, 900, "the film on its canvas") else { return };
     let films = Films::new("page-canvas");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     open(&browser, &place.address);
     upload(&browser, &films, &["one.png"]);
     browser.until(FILM);
@@ -162,7 +172,7 @@ fn heat_map_opacity_and_window_change_what_is_seen_and_reset_brings_the_film_bac
 fn films_dragged_in_from_outside_are_read_wherever_they_are_dropped() {
     let Some(browser) = Browser::open("en-GB", 1440, 900, "films dropped on the page") else { return };
     let films = Films::new("page-drop");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     open(&browser, &place.address);
     let dropped = "document.getElementById('drop').hidden";
     browser.drop_files("#welcome", &["one.png", "patient.dcm"].map(|name| films.path(name)), || {
@@ -192,7 +202,7 @@ fn films_dragged_in_from_outside_are_read_wherever_they_are_dropped() {
 fn a_film_is_zoomed_by_wheel_and_two_fingers_and_moved_by_mouse_and_keys() {
     let Some(browser) = Browser::open("en-GB", 1440, 900, "zoom of the film") else { return };
     let films = Films::new("page-zoom");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     open(&browser, &place.address);
     upload(&browser, &films, &["one.png"]);
     browser.until(FILM);
@@ -241,7 +251,7 @@ fn a_film_is_zoomed_by_wheel_and_two_fingers_and_moved_by_mouse_and_keys() {
 fn the_report_is_saved_as_one_file_that_names_no_patient_in_its_name() {
     let Some(browser) = Browser::open("en-GB", 1440, 900, "the report saved") else { return };
     let films = Films::new("page-report");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     let downloads = films.path("downloads");
     std::fs::create_dir(&downloads).unwrap();
     open(&browser, &place.address);
@@ -276,7 +286,7 @@ fn the_report_is_saved_as_one_file_that_names_no_patient_in_its_name() {
 fn everything_is_reached_by_keyboard_alone_and_the_focus_is_always_seen() {
     let Some(browser) = Browser::open("en-GB", 1440, 900, "the page by keyboard") else { return };
     let films = Films::new("page-keys");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     open(&browser, &place.address);
     upload(&browser, &films, &["one.png"]);
     browser.until(FILM);
@@ -324,7 +334,7 @@ fn everything_is_reached_by_keyboard_alone_and_the_focus_is_always_seen() {
 fn the_page_speaks_the_language_of_the_browser_and_remembers_another() {
     let Some(browser) = Browser::open("zh-CN", 1440, 900, "the page in Chinese") else { return };
     let films = Films::new("page-words");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     open(&browser, &place.address);
     assert_eq!(browser.text("#welcome h1"), "将胸片拖到此处开始阅片");
     upload(&browser, &films, &["one.png", "notes.txt"]);
@@ -350,7 +360,7 @@ fn the_page_speaks_the_language_of_the_browser_and_remembers_another() {
 fn the_list_is_searched_by_patient_finding_status_and_day_and_a_reading_is_deleted() {
     let Some(browser) = Browser::open("en-GB", 820, 1180, "the list of films") else { return };
     let films = Films::new("page-list");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     open(&browser, &place.address);
     upload(&browser, &films, &["one.png", "patient.dcm", "notes.txt"]);
     browser.run("location.hash = '#/'");
@@ -389,7 +399,7 @@ fn axe_finds_no_fault_at_three_widths() {
     let Some(axe) = axe() else { return };
     let Some(browser) = Browser::open("en-GB", 1440, 900, "axe over the page") else { return };
     let films = Films::new("page-axe");
-    let place = Place::start(films.folder(), "127.0.0.1:0", &POSITIVE);
+    let place = Place::start(films.folder(), "127.0.0.1:0", &positive());
     open(&browser, &place.address);
     let check = |what: &str| {
         browser.run(&axe);
@@ -468,7 +478,7 @@ fn a_token_is_asked_for_once_and_a_busy_service_is_tried_again() {
 fn a_service_that_goes_away_is_said_and_comes_back_by_itself() {
     let Some(browser) = Browser::open("en-GB", 820, 1180, "the page without its service") else { return };
     let films = Films::new("page-away");
-    let place = Place::start(films.folder(), &lasting_address(), &POSITIVE);
+    let place = Place::start(films.folder(), &lasting_address(), &positive());
     open(&browser, &place.address);
     let at = place.address.trim_start_matches("http://").to_owned();
     place.end();
@@ -477,7 +487,7 @@ fn a_service_that_goes_away_is_said_and_comes_back_by_itself() {
     browser.write("#files", &films.named(&["one.png"]));
     browser.until("document.querySelector('#intake-rows li')?.dataset.state === 'held'");
     browser.picture("820-en-away");
-    let again = Place::start(films.folder(), &at, &POSITIVE);
+    let again = Place::start(films.folder(), &at, &positive());
     browser.until("document.getElementById('offline').hidden");
     browser.until(ENDED);
     browser.until(FILM);

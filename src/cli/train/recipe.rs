@@ -111,12 +111,13 @@ recipe! {
     loaders: usize,
     /// Seed of everything random [default: 1]
     seed: u64,
-    /// A teacher's probabilities: a CSV with the column file and one for each finding (id, variable or public label)
+    /// A teacher's probabilities: a CSV with the column file and one for each finding (id, variable or public label), and any
+    /// number of columns feature_... of its features, squeezed into 0 to 1, which become auxiliary heads
     soft_labels: PathBuf,
     /// Share of the loss that the soft labels have, where a film has some; the rest is that of its own labels [default: 0.7]
     soft_share: f32,
-    /// Factor on the loss of the auxiliary heads (sex, view, age, public labels that are no finding of the set), which are
-    /// cut off at export; 0: no such heads [default: 0.3]
+    /// Factor on the loss of the auxiliary heads (sex, view, age, public labels that are no finding of the set, a teacher's
+    /// features), which are cut off at export; 0: no such heads [default: 0.3]
     auxiliary_weight: f64,
     /// Leave out films of patients known to be younger, years; 0: none [default: 16]
     minimum_age: f64,

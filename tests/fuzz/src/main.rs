@@ -80,7 +80,10 @@ fn fuzz(time: Duration, seed: u64, only: &str) -> Result<(), Box<dyn Error>> {
         *outcomes.entry(outcome).or_default() += 1;
     }
     std::fs::remove_file("last_input")?;
-    println!("{executions} executions in {:?}, the slowest {slowest:?} for two readings, an identity and a copy", start.elapsed());
+    println!(
+        "{executions} executions in {:?}, the slowest {slowest:?} for two readings, an identity and a copy",
+        start.elapsed()
+    );
     for (outcome, count) in outcomes {
         println!("{count:9} {outcome}");
     }

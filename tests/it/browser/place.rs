@@ -24,7 +24,7 @@ pub struct Place {
 
 impl Place {
     /// Starts the service in a folder, at an address (port 0 for any), with more flags.
-    pub fn start(folder: &Path, at: &str, flags: &[&str]) -> Self {
+    pub fn start(folder: &Path, at: &str, flags: &[impl AsRef<std::ffi::OsStr>]) -> Self {
         let state = folder.join("state");
         // The machine's own configuration is none of a test's.
         let config = folder.join("none.toml");
