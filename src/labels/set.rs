@@ -76,6 +76,11 @@ impl Label {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         [self.id.as_str(), self.variable.as_str()].into_iter().chain(self.columns.iter().map(String::as_str))
     }
+
+    /// Whether a box of this label shows the finding.
+    pub fn shows(&self, label: &str) -> bool {
+        self.names().any(|name| name == label)
+    }
 }
 
 impl LabelSet {

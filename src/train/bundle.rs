@@ -2,6 +2,7 @@
 //! probe.json, MODEL_CARD.md. Every number in them is computed here.
 
 use super::TrainError;
+use super::boxes::{Boxed, boxed};
 use super::data::Part;
 use super::densenet::{DenseNet, Precision};
 use super::evaluate::{Head, heads, mean_auc};
@@ -10,6 +11,7 @@ use super::snapshot::Snapshot;
 use super::study::Study;
 use super::{card, onnx, probe};
 use crate::input::Plane;
+use crate::labels::BoxColumn;
 use crate::model::quantize::bars;
 use crate::model::{FileSpec, FindingSpec, IntendedUse, Manifest, OutputSpec, Quantization, sha256_hex};
 use prost::Message;
@@ -29,6 +31,8 @@ pub struct Exported {
     pub heads: Vec<Head>,
     /// The 8-bit integers against f32, on val.
     pub cost: Quantization,
+    /// Heat maps against boxes, int8.
+    pub boxed: Boxed,
     /// Mean AUC on test of the trained heads, int8.
     pub test_auc: f64,
     /// Size of model.onnx, bytes.
@@ -54,6 +58,8 @@ pub struct Request<'a> {
     pub positives_min: usize,
     /// What happens where 8-bit integers cost too much.
     pub bars: Bars,
+    /// Columns of the label files with boxes, which heat maps are judged by.
+    pub boxes: &'a [BoxColumn],
     /// Folder of the bundle.
     pub out: &'a Path,
     /// Folder of the f32 file and of libtorch's outputs for the probe, which tools/check_onnx.py compares with onnxruntime.
@@ -91,6 +97,8 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
         return Err(TrainError::Run(format!("8-bit integers cost too much on val: {}", missed.join("; "))));
     }
 
+    let boxed = boxed(study, &pair, &classifier, &heads, request.boxes)?;
+
     let bytes = packed.encode_to_vec();
     let probe = Probe {
         description: format!("{}; logits of model.onnx by {}", probe::FORMULA, pair.rounded.engine()),
@@ -105,7 +113,7 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
         Manifest { quantization: Some(cost.clone()), ..manifest(study, snapshot, &heads, request.version, &bytes, &probe) };
     let text = toml::to_string(&manifest).map_err(|e| TrainError::Run(e.to_string()))?;
     Manifest::parse(&text).map_err(|e| TrainError::Run(e.to_string()))?;
-    let exported = Exported { manifest, heads, cost, test_auc, bytes: bytes.len(), positives_min: request.positives_min };
+    let exported = Exported { manifest, heads, cost, boxed, test_auc, bytes: bytes.len(), positives_min: request.positives_min };
     let card = card::write(study, snapshot, &exported, &test);
     write_all(
         request.out,

@@ -27,6 +27,7 @@ pub fn write(study: &Study, snapshot: &Snapshot, exported: &Exported, test: &Pre
         rounding(exported),
         figures(study, exported),
         groups(study, exported, test),
+        heat_maps(study, exported),
         limits(study, exported),
     ]
     .join("\n")
@@ -145,7 +146,23 @@ fn figures(study: &Study, exported: &Exported) -> String {
     for (label, head) in study.set.findings.iter().zip(&exported.heads).filter(|(_, h)| h.operating.is_some()) {
         text += &figures_row(&label.id, head);
     }
-    text + &missing_most(study, exported) + &untrained(study, exported)
+    text + &within(study, exported) + &missing_most(study, exported) + &untrained(study, exported)
+}
+
+/// Figures among the films that a finding is learnt from, where those are not all; empty where every finding is learnt from all.
+fn within(study: &Study, exported: &Exported) -> String {
+    let mut text = String::new();
+    for (label, head) in study.set.findings.iter().zip(&exported.heads).filter(|(_, head)| head.auc.is_some()) {
+        if let Some((auc, positives)) = &head.within {
+            text += &format!(
+                "\n{} is learnt only from the films that were collected with it, so that how a film was stored cannot tell it; among those of \
+                 the test part its AUC is {} ({positives} positives), and this is the figure to go by.\n",
+                label.id,
+                auc.as_ref().map_or("not to be had".to_owned(), interval)
+            );
+        }
+    }
+    text
 }
 
 /// The heads whose calls miss most films with the finding; empty where there are none.
@@ -203,6 +220,33 @@ fn groups(study: &Study, exported: &Exported, test: &Predictions) -> String {
         text += &format!("| {} | {} |\n", label.id, cells.join(" | "));
     }
     text
+}
+
+/// Empty where no boxes were asked for.
+fn heat_maps(study: &Study, exported: &Exported) -> String {
+    let boxed = &exported.boxed;
+    if boxed.columns.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "## Heat maps\n\nAgainst the boxes that readers drew ({}), on the films of val and test that have one of the finding: how often the \
+         map's maximum is inside a box, and the share of its energy inside. Chance for both is the share of the film that the boxes cover.\n\n\
+         | finding | films | maximum inside | energy inside | chance |\n| --- | --- | --- | --- | --- |\n",
+        boxed.columns.join(", ")
+    );
+    for (label, figures) in study.set.findings.iter().zip(&boxed.figures) {
+        if let Some(b) = figures {
+            text += &format!(
+                "| {} | {} | {} | {} | {:.2} |\n",
+                label.id,
+                b.films,
+                interval(&b.pointing),
+                interval(&b.energy),
+                b.chance
+            );
+        }
+    }
+    text + "\nFindings that are not named have no box on these films.\n"
 }
 
 fn limits(study: &Study, exported: &Exported) -> String {

@@ -32,6 +32,8 @@ pub struct Head {
     pub positives: [usize; 3],
     /// AUC on the test part with DeLong's interval.
     pub auc: Option<Interval>,
+    /// The same among the films that the finding may be learnt from, with their positives, where those are not all.
+    pub within: Option<(Option<Interval>, usize)>,
     /// Calls on the test part at the operating point.
     pub counts: Option<Counts>,
     /// Sensitivity and specificity there, with Wilson's intervals.
@@ -42,12 +44,30 @@ pub struct Head {
 /// declared untrained.
 pub fn heads(study: &Study, val: &Predictions, test: &Predictions, positives_min: usize) -> Vec<Head> {
     let (on_val, on_test) = (study.known(&val.films, &val.logits), study.known(&test.films, &test.logits));
-    on_val.iter().zip(&on_test).enumerate().map(|(f, (v, t))| head(study, f, v, t, positives_min)).collect()
+    let parts = on_val.iter().zip(&on_test).enumerate();
+    parts.map(|(f, (v, t))| head(study, f, v, t, within(study, f, test), positives_min)).collect()
 }
 
-fn head(study: &Study, f: usize, val: &(Vec<f32>, Vec<bool>), test: &(Vec<f32>, Vec<bool>), positives_min: usize) -> Head {
+/// AUC and positives of finding `f` among the test films that it may be learnt from; `None` where those are all.
+fn within(study: &Study, f: usize, test: &Predictions) -> Option<(Option<Interval>, usize)> {
+    let finding = study.set.findings.get(f)?;
+    let learns = |film: &Record| study.set.learns(finding.names(), study.origins[film.origin].plain(&film.file));
+    let bound = test.films.iter().any(|film| !learns(&study.films.records[*film]));
+    bound.then(|| subgroup(study, test, learns)[f])
+}
+
+type Known = (Vec<f32>, Vec<bool>);
+
+fn head(
+    study: &Study,
+    f: usize,
+    val: &Known,
+    test: &Known,
+    within: Option<(Option<Interval>, usize)>,
+    positives_min: usize,
+) -> Head {
     let positives = [Part::Train, Part::Val, Part::Test].map(|part| study.records.positives(part, f));
-    let mut head = Head { operating: None, untrained_because: None, positives, auc: None, counts: None, shares: None };
+    let mut head = Head { operating: None, untrained_because: None, positives, auc: None, within, counts: None, shares: None };
     if study.records.columns[f].is_empty() {
         head.untrained_because = Some("no label in the training data".into());
         return head;
@@ -57,7 +77,13 @@ fn head(study: &Study, f: usize, val: &(Vec<f32>, Vec<bool>), test: &(Vec<f32>, 
         return head;
     }
     head.auc = delong(&test.0, &test.1);
-    if let Some(why) = doubt(positives[2], positives_min, head.auc) {
+    // Among all films, how a film was stored may tell a finding that is learnt from some of them alone.
+    let doubt_within = || {
+        within
+            .and_then(|(auc, count)| doubt(count, positives_min, auc))
+            .map(|why| format!("{why}, among the films that it is learnt from"))
+    };
+    if let Some(why) = doubt(positives[2], positives_min, head.auc).or_else(doubt_within) {
         head.untrained_because = Some(why);
     } else if let Some(operating) = operating(&val.0, &val.1) {
         let probabilities = probabilities(&test.0, &operating);

@@ -13,6 +13,7 @@ pub use crate::model::architecture;
 pub mod augment;
 pub mod auxiliary;
 pub mod batches;
+pub mod boxes;
 pub mod bundle;
 pub mod card;
 pub mod data;

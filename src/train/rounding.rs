@@ -4,7 +4,7 @@
 use super::TrainError;
 use super::evaluate::{Head, Predictions, mean_auc};
 use super::study::Study;
-use crate::grad_cam::{alike, heat_map};
+use crate::grad_cam::{HeatMap, alike, heat_map};
 use crate::input::{Plane, normalise};
 use crate::model::quantize::{Calibration, quantize};
 use crate::model::{Network, Quantization};
@@ -81,14 +81,25 @@ impl Pair {
         Ok(Compared { plain: of(plain), rounded: of(rounded), alike })
     }
 
+    /// The heat maps of one film in 8-bit integers, one a finding.
+    ///
+    /// # Errors
+    /// [`TrainError::Run`] with the engine's reason.
+    pub fn heat_maps(&self, study: &Study, film: usize, head: &[f32]) -> Result<Vec<HeatMap>, TrainError> {
+        self.maps(&self.rounded.run(&prepared(study, film, self.size)).map_err(TrainError::Run)?.features, head)
+    }
+
     fn one(&self, film: &Plane, head: &[f32]) -> Result<Both, TrainError> {
         let (a, b) = (self.plain.run(film).map_err(TrainError::Run)?, self.rounded.run(film).map_err(TrainError::Run)?);
+        let (of_a, of_b) = (self.maps(&a.features, head)?, self.maps(&b.features, head)?);
+        let alike = of_a.iter().zip(&of_b).map(|(a, b)| alike(a.values(), b.values())).collect();
+        Ok(Both { alike, plain: a.logits, rounded: b.logits })
+    }
+
+    fn maps(&self, features: &[f32], head: &[f32]) -> Result<Vec<HeatMap>, TrainError> {
         let [channels, side, _] = self.rounded.feature_shape();
-        let map = |features: &[f32], row: &[f32]| {
-            heat_map(features, side, row).map(|m| m.values().to_vec()).map_err(|e| TrainError::Run(e.to_string()))
-        };
-        let alike = head.chunks_exact(channels).map(|row| Ok(alike(&map(&a.features, row)?, &map(&b.features, row)?)));
-        Ok(Both { alike: alike.collect::<Result<_, TrainError>>()?, plain: a.logits, rounded: b.logits })
+        let map = |row| heat_map(features, side, row).map_err(|e| TrainError::Run(e.to_string()));
+        head.chunks_exact(channels).map(map).collect()
     }
 }
 
@@ -129,7 +140,7 @@ fn threads() -> usize {
 }
 
 /// `work` on each of `count` films, one film a thread, in the films' order.
-fn each<T: Send>(count: usize, work: impl Fn(usize) -> Result<T, TrainError> + Sync) -> Result<Vec<T>, TrainError> {
+pub(super) fn each<T: Send>(count: usize, work: impl Fn(usize) -> Result<T, TrainError> + Sync) -> Result<Vec<T>, TrainError> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(count)));
     std::thread::scope(|scope| {
         for _ in 0..threads() {

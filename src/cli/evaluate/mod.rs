@@ -207,13 +207,7 @@ fn from_films(args: &EvaluateArgs, lang: Lang) -> Result<Gathered, Failure> {
 /// Positions in the manifest of the trained findings that boxes of film `i` show, with those boxes.
 fn head_boxes(manifest: &Manifest, study: &Study, i: usize) -> Vec<(usize, Vec<chexbox::labels::FindingBox>)> {
     let film = &study.labels.films[i];
-    let shows = |id: &str, label: &str| {
-        study
-            .set
-            .findings
-            .iter()
-            .any(|l| l.id == id && (l.columns.iter().any(|c| c == label) || l.id == label || l.variable == label))
-    };
+    let shows = |id: &str, label: &str| study.set.findings.iter().any(|l| l.id == id && l.shows(label));
     let trained = manifest.findings.iter().enumerate().filter(|(_, f)| f.trained);
     let of = |(h, f): (usize, &chexbox::model::FindingSpec)| {
         (h, film.boxes.iter().filter(|b| shows(&f.id, &b.label)).cloned().collect())

@@ -8,6 +8,7 @@ mod recipe;
 pub use folds::{FoldsArgs, run as run_folds};
 
 use bar::Bar;
+use chexbox::labels::BoxColumn;
 use chexbox::train::TrainError;
 use chexbox::train::bundle::{Bars, Exported, Request, export};
 use chexbox::train::ensemble::{self, Mean};
@@ -95,6 +96,9 @@ struct ExportArgs {
     /// Fewest positives in the test part with which a head counts as trained
     #[arg(long, default_value_t = 20)]
     positives_min: u16,
+    /// Judge heat maps for the card by the boxes of this column; LABEL where they do not name the finding; repeatable
+    #[arg(long, value_name = "COLUMN[=LABEL]")]
+    boxes: Vec<BoxColumn>,
     /// Folder of the bundle
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -227,6 +231,7 @@ fn write_bundle(args: &ExportArgs, selection: &Selection) -> Result<(), TrainErr
     let request = Request {
         version: &args.model_version,
         bars: Bars::Keep,
+        boxes: &args.boxes,
         positives_min: args.positives_min.into(),
         out: &args.out,
         check: &check,
