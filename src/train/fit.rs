@@ -282,7 +282,9 @@ fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), Train
 fn how(study: &Study, options: &Options) -> String {
     let mut said = vec![match options.imbalance {
         Imbalance::Plain => "rare findings weigh like others".to_owned(),
-        other => format!("rare findings: {other:?}"),
+        Imbalance::Weighted { most } => format!("positives of rare findings weigh up to {most} times as much"),
+        Imbalance::Focal { gamma } => format!("focal loss with a gamma of {gamma}"),
+        Imbalance::Sampled { most } => format!("films with rare findings seen up to {most} times as often"),
     }];
     if options.flip == Flip::Half {
         said.push("every second film mirrored".to_owned());

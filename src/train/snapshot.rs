@@ -5,6 +5,7 @@ use super::TrainError;
 use super::architecture::Architecture;
 use super::densenet::DenseNet;
 use super::optimiser::Optimiser;
+use super::soft::FEATURE;
 use std::path::Path;
 use tch::{Device, Tensor};
 
@@ -167,8 +168,12 @@ impl Progress {
 
     /// What this run did, one line for the model card.
     pub fn stage(&self) -> String {
+        let features = match self.auxiliary.iter().filter(|head| head.starts_with(FEATURE)).count() {
+            0 => String::new(),
+            count => format!(", {count} of its features learnt beside"),
+        };
         format!(
-            "{}: {} epochs begun, {} films seen in {} steps, {:.0} minutes of wall time, input {} px at the end, seed {}{}{}",
+            "{}: {} epochs begun, {} films seen in {} steps, {:.0} minutes of wall time, input {} px at the end, seed {}{}{}{features}",
             self.label_set,
             self.epoch,
             self.films_total,

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// What the names of features begin with.
-const FEATURE: &str = "feature_";
+pub(super) const FEATURE: &str = "feature_";
 
 /// Probabilities of films, by their path below the image folder.
 pub struct Soft {
