@@ -46,8 +46,9 @@ def main():
     assert twice[0].shape[0] == 2, "the batch is not free"
     if len(sys.argv) == 3:
         packed = run(sys.argv[2], image)
-        apart = float(np.abs(packed[0] - plain[0]).max())
-        print(f"int8 logits differ from f32 by at most {apart:.3f}")
+        said = packed[0] != 0  # an untrained head is silent in the shipped file
+        apart = float(np.abs(packed[0] - plain[0])[said].max())
+        print(f"int8 logits of {said.sum()} heads differ from f32 by at most {apart:.3f}")
     if worst > TOLERANCE:
         sys.exit(f"more than {TOLERANCE}")
 

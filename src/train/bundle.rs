@@ -18,7 +18,7 @@ use prost::Message;
 use serde::Serialize;
 use std::path::Path;
 use tch::Tensor;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{ModelProto, TensorProto};
 
 /// Youngest patient of the intended use, years: the public films of children are few.
 pub(super) const MINIMUM_AGE_YEARS: u32 = 16;
@@ -83,7 +83,7 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
     }
     let net = snapshot.averaged();
     let plain = onnx::write(&net, progress.size)?;
-    let (packed, calibration_films) = round(study, &plain, progress.size, &study.films.of(Part::Train))?;
+    let (mut packed, calibration_films) = round(study, &plain, progress.size, &study.films.of(Part::Train))?;
     let pair = Pair::of(&plain, &packed, progress.size)?;
     let classifier = Vec::<f32>::try_from(net.get("classifier.weight")?.detach().flatten(0, -1))?;
     let val = pair.over(study, study.films.of(Part::Val), &classifier)?;
@@ -98,6 +98,8 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
     }
 
     let boxed = boxed(study, &pair, &classifier, &heads, request.boxes)?;
+    silence(&mut packed, &heads);
+    let pair = Pair::of(&plain, &packed, progress.size)?;
 
     let bytes = packed.encode_to_vec();
     let probe = Probe {
@@ -121,6 +123,18 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
     )?;
     write_check(request.check, &plain, &net, progress.size)?;
     Ok(exported)
+}
+
+/// What a head without evidence would say is nobody's to read, not even of the file alone: its logit is 0 for every film.
+fn silence(model: &mut ModelProto, heads: &[Head]) {
+    let of_classifier = |tensor: &&mut TensorProto| ["classifier.weight", "classifier.bias"].contains(&tensor.name.as_str());
+    let tensors = model.graph.iter_mut().flat_map(|graph| &mut graph.initializer);
+    for tensor in tensors.filter(of_classifier) {
+        let row = tensor.raw_data.len() / heads.len();
+        let rows = tensor.raw_data.chunks_exact_mut(row.max(1)).zip(heads);
+        // Bytes of 0 are 0 in f32.
+        rows.filter(|(_, head)| head.operating.is_none()).for_each(|(row, _)| row.fill(0));
+    }
 }
 
 fn manifest(study: &Study, snapshot: &Snapshot, heads: &[Head], version: &str, model: &[u8], probe: &[u8]) -> Manifest {
@@ -181,4 +195,36 @@ fn write_check(folder: &Path, plain: &ModelProto, net: &DenseNet, size: usize) -
     };
     let reference = serde_json::to_vec(&reference).map_err(|e| TrainError::Run(e.to_string()))?;
     write_all(folder, &[("f32.onnx", &plain.encode_to_vec()), ("libtorch.json", &reference)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::onnx::{float_tensor, floats};
+    use crate::model::{Operating, Point};
+    use tract_onnx::pb::GraphProto;
+
+    #[test]
+    fn an_untrained_head_is_silent_in_the_file_and_a_trained_one_is_as_it_was() {
+        let initializer = vec![
+            float_tensor("conv.weight", &[2, 1], &[1.0, 2.0]),
+            float_tensor("classifier.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]),
+            float_tensor("classifier.bias", &[2], &[5.0, 6.0]),
+        ];
+        let graph = GraphProto { initializer, ..GraphProto::default() };
+        let mut model = ModelProto { graph: Some(graph), ..ModelProto::default() };
+        let operating = Operating { slope: 1.0, intercept: 0.0, threshold: 0.5, point: Point::Chosen };
+        let head = |operating| Head {
+            operating,
+            untrained_because: None,
+            positives: [0; 3],
+            auc: None,
+            within: None,
+            counts: None,
+            shares: None,
+        };
+        silence(&mut model, &[head(None), head(Some(operating))]);
+        let left: Vec<_> = model.graph.unwrap().initializer.iter().map(|t| floats(t).unwrap()).collect();
+        assert_eq!(left, [vec![1.0, 2.0], vec![0.0, 0.0, 3.0, 4.0], vec![0.0, 6.0]]);
+    }
 }

@@ -38,7 +38,7 @@ fn head(study: &Study, snapshot: &Snapshot, exported: &Exported) -> String {
     format!(
         "# {} {}\n\n{}. A {} for frontal chest radiographs, meant for patients aged {} and over. \
          A screening aid for trained staff, not a diagnosis.\n\n\
-         {} of its {} heads are trained; the others are listed as unavailable and never shown as a number. \
+         {} of its {} heads are trained; the others are silent in the file, listed as unavailable and never shown as a number. \
          `model.onnx` is {:.1} MB (8-bit integers, sha256 {}).\n",
         m.name,
         m.version,
