@@ -5,6 +5,7 @@
   parity.py reference          compute tests/data/parity/reference.json from the committed films
   parity.py logits LIST OUT    for each path in the file LIST: plane, logits, and logits of DRAWS copies of the plane that differ
                                from it by the rounding of f32, as JSON lines in OUT
+  parity.py spread LIST        how far onnxruntime's logits of these films differ with its graph optimizations and without
 
 Nothing here is shared with the Rust code: formulas are written again from DICOM PS3.3 C.11 and from
 the models' manifests. pip install pydicom Pillow numpy onnxruntime pylibjpeg pylibjpeg-openjpeg
@@ -111,11 +112,12 @@ def plane(grey, spec):
 
 
 class Model:
-    def __init__(self, name):
+    def __init__(self, name, level=onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL):
         folder = MODELS / name
         self.manifest = tomllib.loads((folder / "manifest.toml").read_text())
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
+        options.graph_optimization_level = level
         self.session = onnxruntime.InferenceSession(str(folder / self.manifest["file"]["name"]), options)
 
     def logits(self, square):
@@ -220,6 +222,14 @@ def logits(listing, out):
                 f.write(json.dumps(record) + "\n")
 
 
+def spread(listing):
+    for name, model in models().items():
+        literal = Model(name, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
+        squares = [plane(greys(line), model.manifest["input"]) for line in pathlib.Path(listing).read_text().splitlines()]
+        apart = [np.abs(np.subtract(model.logits(s), literal.logits(s))).max() for s in squares]
+        print(f"{name}: {len(apart)} films, furthest logit apart: median {np.median(apart):.4f}, most {max(apart):.4f}")
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["draw", binary]:
@@ -228,5 +238,7 @@ if __name__ == "__main__":
             reference()
         case ["logits", listing, out]:
             logits(listing, out)
+        case ["spread", listing]:
+            spread(listing)
         case _:
             sys.exit(__doc__)
