@@ -3,8 +3,7 @@
 
   parity.py draw BINARY        draw the test films again (the binary draws, pydicom and Pillow wrap them)
   parity.py reference          compute tests/data/parity/reference.json from the committed films
-  parity.py logits LIST OUT    for each path in the file LIST: plane, logits, and logits of DRAWS copies of the plane that differ
-                               from it by the rounding of f32, as JSON lines in OUT
+  parity.py logits LIST OUT    for each path in the file LIST: plane and logits, as JSON lines in OUT
   parity.py spread LIST        how far onnxruntime's logits of these films differ with its graph optimizations and without
 
 Nothing here is shared with the Rust code: formulas are written again from DICOM PS3.3 C.11 and from
@@ -25,8 +24,6 @@ from PIL import Image, ImageOps
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILMS = ROOT / "tests" / "data" / "parity"
 MODELS = ROOT / "models"
-DRAWS = 8
-ROUNDING = 1e-6  # that of a sum of some dozen products in f32, relative
 
 
 # --- from a file to greys in [0, 1] -----------------------------------------------------------
@@ -121,21 +118,8 @@ class Model:
         self.session = onnxruntime.InferenceSession(str(folder / self.manifest["file"]["name"]), options)
 
     def logits(self, square):
-        return self.run(self.image(square))
-
-    def draws(self, square):
-        """What it says of a film when every grey is off by the rounding of f32: one step that falls to the other side early in a
-        network of integers moves steps behind it, so that a film's logits are a small cloud and the machine's order of additions
-        picks one of its points."""
-        image, dice = self.image(square), np.random.default_rng(1)
-        off = lambda: (1 + ROUNDING * dice.standard_normal(image.shape)).astype(np.float32)
-        return [self.run(image * off()) for _ in range(DRAWS)]
-
-    def image(self, square):
         spec = self.manifest["input"]
-        return ((square - spec["mean"]) / spec["std"]).astype(np.float32)[None, None]
-
-    def run(self, image):
+        image = ((square - spec["mean"]) / spec["std"]).astype(np.float32)[None, None]
         return [float(v) for v in self.session.run(["logits"], {"image": image})[0][0]]
 
 
@@ -217,8 +201,7 @@ def logits(listing, out):
             grey = greys(line)
             for name, model in found.items():
                 square = plane(grey, model.manifest["input"])
-                record = {"file": line, "model": name, "logits": model.logits(square), "draws": model.draws(square),
-                          "plane": np.round(square, 5).ravel().tolist()}
+                record = {"file": line, "model": name, "logits": model.logits(square), "plane": np.round(square, 5).ravel().tolist()}
                 f.write(json.dumps(record) + "\n")
 
 

@@ -13,7 +13,7 @@ use super::{card, onnx, probe};
 use crate::input::Plane;
 use crate::labels::BoxColumn;
 use crate::model::quantize::bars;
-use crate::model::{FileSpec, FindingSpec, IntendedUse, Manifest, OutputSpec, Quantization, sha256_hex};
+use crate::model::{FileSpec, FindingSpec, IntendedUse, Manifest, Network, OutputSpec, Quantization, sha256_hex};
 use prost::Message;
 use serde::Serialize;
 use std::path::Path;
@@ -99,16 +99,12 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
 
     let boxed = boxed(study, &pair, &classifier, &heads, request.boxes)?;
     silence(&mut packed, &heads);
-    let pair = Pair::of(&plain, &packed, progress.size)?;
+    let shipped = Network::of(packed.clone(), progress.size).map_err(|e| TrainError::Run(e.to_string()))?;
 
     let bytes = packed.encode_to_vec();
     let probe = Probe {
-        description: format!("{}; logits of model.onnx by {}", probe::FORMULA, pair.rounded.engine()),
-        logits: pair
-            .rounded
-            .run(&Plane { side: progress.size, values: probe::input(progress.size) })
-            .map_err(TrainError::Run)?
-            .logits,
+        description: format!("{}; logits of model.onnx by {}", probe::FORMULA, shipped.engine()),
+        logits: shipped.run(&Plane { side: progress.size, values: probe::input(progress.size) }).map_err(TrainError::Run)?.logits,
     };
     let probe = serde_json::to_vec_pretty(&probe).map_err(|e| TrainError::Run(e.to_string()))?;
     let manifest =

@@ -156,7 +156,7 @@ fn within(study: &Study, exported: &Exported) -> String {
         if let Some((auc, positives)) = &head.within {
             text += &format!(
                 "\n{} is learnt only from the films that were collected with it, so that how a film was stored cannot tell it; among those of \
-                 the test part its AUC is {} ({positives} positives), and this is the figure to go by.\n",
+                 the test part its AUC is {} ({positives} positives).\n",
                 label.id,
                 auc.as_ref().map_or("not to be had".to_owned(), interval)
             );

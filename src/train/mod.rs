@@ -5,7 +5,7 @@
 //! inference), [`folds`] and [`stratify`] (the parts on disk), [`auxiliary`], [`soft`], [`provenance`] and [`targets`] (what each
 //! head shall say), [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`densenet`],
 //! [`init`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, [`fit`] (the
-//! loop), [`snapshot`], [`log`], [`page`]; [`ensemble`] of folds; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`probe`], [`card`]
+//! loop), [`snapshot`], [`log`], [`page`]; [`ensemble`] of folds; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`boxes`], [`probe`], [`card`]
 //! and [`bundle`]. [`smoke`] runs the line in seconds.
 
 pub use crate::model::architecture;
