@@ -127,14 +127,22 @@ pub fn predict(
     precision: Precision,
 ) -> Result<Vec<Vec<f32>>, TrainError> {
     let _guard = tch::no_grad_guard();
-    let spec = study.input(size);
     let mut logits = Vec::with_capacity(films.len());
     for chunk in films.chunks(EVALUATION_BATCH) {
-        let values: Vec<f32> = chunk.iter().flat_map(|&i| normalise(study.films.plane(i, size), &spec).values).collect();
-        let side = size as i64;
-        let images = Tensor::from_slice(&values).view([chunk.len() as i64, 1, side, side]).to_device(device);
+        let images = plain(study, chunk, size, device)?;
         let out = net.forward(&images, Mode::Eval, precision)?.logits.to_device(Device::Cpu);
         logits.extend(Vec::<Vec<f32>>::try_from(out)?);
     }
     Ok(logits)
+}
+
+/// These films without variation, [films, 1, size, size].
+///
+/// # Errors
+/// [`TrainError::Torch`] where libtorch fails.
+pub fn plain(study: &Study, films: &[usize], size: usize, device: Device) -> Result<Tensor, TrainError> {
+    let spec = study.input(size);
+    let values: Vec<f32> = films.iter().flat_map(|&i| normalise(study.films.plane(i, size), &spec).values).collect();
+    let side = size as i64;
+    Ok(Tensor::from_slice(&values).f_view([films.len() as i64, 1, side, side])?.to_device(device))
 }

@@ -4,6 +4,7 @@ use super::architecture::Architecture;
 use super::bundle::Exported;
 use super::data::{Part, Record};
 use super::evaluate::{AUC_MIN, Head, Predictions, subgroup};
+use super::init::TRUNK_OF;
 use super::snapshot::Snapshot;
 use super::study::Study;
 use crate::stats::Interval;
@@ -99,10 +100,12 @@ fn recipe(study: &Study, snapshot: &Snapshot) -> String {
     let p = &snapshot.progress;
     let stages: Vec<String> =
         p.history.iter().cloned().chain([p.stage()]).enumerate().map(|(i, s)| format!("{}. {s}", i + 1)).collect();
-    let start = if p.history.is_empty() {
-        "Random weights"
-    } else {
-        "Random weights in stage 1; each later stage starts from the trunk of the one before"
+    let start = match p.history.first() {
+        None => "Random weights",
+        Some(first) if first.starts_with(TRUNK_OF) => {
+            "Each stage starts from the trunk of the one before; the first was learnt elsewhere"
+        }
+        Some(_) => "Random weights in stage 1; each later stage starts from the trunk of the one before",
     };
     let labels: Vec<String> = (study.set.findings.iter().zip(&study.records.columns))
         .filter(|(_, c)| !c.is_empty())

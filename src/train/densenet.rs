@@ -25,6 +25,8 @@ pub enum Mode {
     Train,
     /// Running statistics.
     Eval,
+    /// Running statistics, which become those of this batch, while factors and summands change so that the outputs stay.
+    Settle,
 }
 
 /// What convolutions compute in.
@@ -242,6 +244,9 @@ impl Pass<'_> {
 
     fn norm(&self, x: &Tensor, net: &DenseNet, name: &str) -> Result<Tensor, TrainError> {
         let of = |leaf: &str| net.get(&format!("{name}.{leaf}"));
+        if self.mode == Mode::Settle {
+            settle(x, [of("weight")?, of("bias")?, of("running_mean")?, of("running_var")?])?;
+        }
         Ok(x.f_batch_norm(
             Some(of("weight")?),
             Some(of("bias")?),
@@ -285,6 +290,21 @@ impl Pass<'_> {
         };
         centred.iter().zip(self.nets).map(one).collect()
     }
+}
+
+/// Gives a norm the statistics of `x`; weight and bias follow, so that it still computes what it did.
+fn settle(x: &Tensor, [weight, bias, mean, variance]: [&Tensor; 4]) -> Result<(), TrainError> {
+    let axes = [0_i64, 2, 3];
+    let x = x.to_kind(Kind::Float);
+    let (own_variance, own_mean) = x.f_var_mean_dim(axes.as_slice(), false, false)?;
+    tch::no_grad(|| -> Result<(), TrainError> {
+        let factor = weight / (variance + EPSILON).f_sqrt()?;
+        let (new_weight, new_bias) = (&factor * (&own_variance + EPSILON).f_sqrt()?, bias + (&own_mean - mean) * &factor);
+        for (of, new) in [(weight, new_weight), (bias, new_bias), (mean, own_mean), (variance, own_variance)] {
+            of.shallow_clone().f_copy_(&new)?;
+        }
+        Ok(())
+    })
 }
 
 /// The same tensor with its channels side by side in memory: the layout libtorch's convolutions are fastest in.

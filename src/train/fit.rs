@@ -7,7 +7,7 @@
 
 use super::TrainError;
 use super::augment::Flip;
-use super::batches::{Batch, Loader, Making, predict};
+use super::batches::{Batch, Loader, Making, plain, predict};
 use super::data::Part;
 use super::densenet::DenseNet;
 use super::films::Smaller;
@@ -271,7 +271,13 @@ fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), Train
     let mut start = Progress { auxiliary: study.targets.auxiliary.clone(), how: how(study, options), ..start };
     let net = DenseNet::random(start.network(), options.device(), options.seed);
     if let Some(path) = &options.init {
-        start.history = init::start_from(&net, path)?;
+        let size = options.size_at(0.0);
+        let films = || {
+            let train = study.films.of(Part::Train);
+            let some = train.iter().step_by((train.len() / init::settled_on(size)).max(1)).take(init::settled_on(size));
+            plain(study, &some.copied().collect::<Vec<_>>(), size, options.device())
+        };
+        start.history = init::start_from(&net, path, &films)?;
     }
     let biases = Tensor::from_slice(&study.start_biases(options.imbalance)).to_device(options.device());
     tch::no_grad(|| net.get("classifier.bias").map(|b| b.shallow_clone().copy_(&biases)))?;

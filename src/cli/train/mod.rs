@@ -40,8 +40,9 @@ pub struct TrainArgs {
     /// What the networks of all folds are averaged as
     #[arg(long, value_enum, default_value_t = Averaged::Probability)]
     ensemble: Averaged,
-    /// Weights to start from: a snapshot (its trunk), or a torchvision DenseNet of this shape as .safetensors or .pth
-    #[arg(long, value_name = "FILE")]
+    /// Weights to start from, whose trunk is taken: a snapshot, the folder of a bundle or an .onnx file that this program wrote,
+    /// or a torchvision DenseNet of this shape as .safetensors or .pth
+    #[arg(long, value_name = "PATH")]
     init: Option<PathBuf>,
     /// Where to compute: cpu, cuda:0, or several with commas between, which share every batch
     #[arg(long, default_value = "cpu", value_name = "DEVICES")]

@@ -102,7 +102,8 @@ recipe! {
     focal_gamma: f64,
     /// End after so many epochs at the final size without a better mean AUC on val; 0: never [default: 0]
     patience: usize,
-    /// What convolutions compute in; bf16 pays on CUDA and on processors with matrix tiles (AMX), elsewhere it is slower [default: f32]
+    /// What convolutions compute in; bf16 pays on CUDA and on processors that have it (AMX, avx512_bf16: try a minute of each), elsewhere
+    /// it is slower [default: f32]
     precision: In,
     /// Mirror every second film; only where no label depends on the side of the body [default: false]
     #[arg(num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]

@@ -2,8 +2,8 @@
 //!
 //! The steps, a file each: [`recognise`] the network ([`graph`] looks around in it), [`chain`]; run it over the films and
 //! count what flows into each convolution ([`observe`], [`plan`], [`statistics`]); [`balance`] values against weights;
-//! round the [`weights`]; [`write`] the QDQ file. [`summary`] says what a file holds, [`resize`] makes one for other images, [`bars`] how much
-//! the rounding may cost. Everything that is quantized comes out of a ReLU, hence
+//! round the [`weights`]; [`write`] the QDQ file. [`summary`] says what a file holds, [`resize`] makes one for other images, [`tensors`]
+//! goes back to what a training starts from, [`bars`] how much the rounding may cost. Everything that is quantized comes out of a ReLU, hence
 //! unsigned integers with zero point 0. The stem and the head stay f32: together they are 4 % of the multiply-adds.
 //!
 //! The same films give the same bytes, in whatever order and on however many threads they are counted.
@@ -18,6 +18,7 @@ mod recognise;
 mod resize;
 mod statistics;
 mod summary;
+mod tensors;
 mod weights;
 mod write;
 
@@ -30,6 +31,7 @@ use tract_onnx::pb::ModelProto;
 
 pub use resize::resized;
 pub use summary::{Convolution, Precision, Shape, Summary};
+pub use tensors::tensors;
 pub use weights::PAIR_MAX;
 
 /// Why a model cannot be quantized.
