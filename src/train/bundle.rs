@@ -14,6 +14,7 @@ use crate::input::Plane;
 use crate::labels::BoxColumn;
 use crate::model::quantize::bars;
 use crate::model::{FileSpec, FindingSpec, IntendedUse, Manifest, Network, OutputSpec, Quantization, sha256_hex};
+use crate::stats::Rule;
 use prost::Message;
 use serde::Serialize;
 use std::path::Path;
@@ -39,6 +40,8 @@ pub struct Exported {
     pub bytes: usize,
     /// Fewest positives in test with which a head counts as trained.
     pub positives_min: usize,
+    /// How operating points were chosen on val.
+    pub rule: Rule,
 }
 
 /// What happens where 8-bit integers cost more than [`bars`] allow.
@@ -56,6 +59,8 @@ pub struct Request<'a> {
     pub version: &'a str,
     /// Fewest positives in test with which a head counts as trained.
     pub positives_min: usize,
+    /// How operating points are chosen on val.
+    pub rule: Rule,
     /// What happens where 8-bit integers cost too much.
     pub bars: Bars,
     /// Columns of the label files with boxes, which heat maps are judged by.
@@ -88,7 +93,7 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
     let classifier = Vec::<f32>::try_from(net.get("classifier.weight")?.detach().flatten(0, -1))?;
     let val = pair.over(study, study.films.of(Part::Val), &classifier)?;
     let test = pair.over(study, study.films.of(Part::Test), &classifier)?.rounded;
-    let heads = heads(study, &val.rounded, &test, request.positives_min);
+    let heads = heads(study, &val.rounded, &test, request.positives_min, request.rule);
     let none = || TrainError::Run("no head has learnt its finding: train longer".into());
     let test_auc = mean_auc(study, &test, |f| heads[f].operating.is_some()).ok_or_else(none)?;
     let cost = val.figures(study, &heads, calibration_films).ok_or_else(none)?;
@@ -111,7 +116,16 @@ pub fn export(study: &Study, snapshot: &Snapshot, request: &Request) -> Result<E
         Manifest { quantization: Some(cost.clone()), ..manifest(study, snapshot, &heads, request.version, &bytes, &probe) };
     let text = toml::to_string(&manifest).map_err(|e| TrainError::Run(e.to_string()))?;
     Manifest::parse(&text).map_err(|e| TrainError::Run(e.to_string()))?;
-    let exported = Exported { manifest, heads, cost, boxed, test_auc, bytes: bytes.len(), positives_min: request.positives_min };
+    let exported = Exported {
+        manifest,
+        heads,
+        cost,
+        boxed,
+        test_auc,
+        bytes: bytes.len(),
+        positives_min: request.positives_min,
+        rule: request.rule,
+    };
     let card = card::write(study, snapshot, &exported, &test);
     write_all(
         request.out,

@@ -2,19 +2,28 @@
 
 use super::architecture::Architecture;
 use super::bundle::Exported;
-use super::data::{Part, Record};
+use super::data::{Part, Record, Truth};
 use super::evaluate::{AUC_MIN, Head, Predictions, subgroup};
 use super::init::TRUNK_OF;
 use super::snapshot::Snapshot;
 use super::study::Study;
-use crate::stats::Interval;
+use crate::stats::{Interval, Rule};
 
 /// A subgroup: its heading and which films belong to it.
 type Group = (&'static str, fn(&Record) -> bool);
 
 /// Subgroups that figures are given for.
-const GROUPS: [Group; 4] =
-    [("men", |r| r.sex == "M"), ("women", |r| r.sex == "F"), ("PA", |r| r.view == "PA"), ("AP", |r| r.view == "AP")];
+const GROUPS: [Group; 5] = [
+    ("men", |r| r.sex == "M"),
+    ("women", |r| r.sex == "F"),
+    ("PA", |r| r.view == "PA"),
+    ("AP", |r| r.view == "AP"),
+    WITH_A_FINDING,
+];
+
+/// A population in which those without the one finding mostly have another: what a ward is, and what a pool of mostly normal
+/// films flatters a model by.
+const WITH_A_FINDING: Group = ("films with a finding", |r| r.truths.contains(&Truth::Positive));
 
 /// Sensitivity at the operating point below which a head's calls miss most.
 const SENSITIVITY_LOW: f64 = 0.25;
@@ -137,14 +146,25 @@ fn rounding(exported: &Exported) -> String {
     )
 }
 
+/// What a threshold that the rule chose is.
+fn chosen_by(rule: Rule) -> String {
+    match rule {
+        Rule::BestF1 => "has the best F1".into(),
+        Rule::Youden => "has the best sum of sensitivity and specificity".into(),
+        Rule::Sensitivity(wish) => format!("is the highest with a sensitivity of {wish}"),
+        Rule::Specificity(wish) => format!("is the lowest with a specificity of {wish}"),
+    }
+}
+
 fn figures(study: &Study, exported: &Exported) -> String {
     let mut text = format!(
         "## Figures on the test part\n\nMean AUC of the trained heads: {:.3} on test. \
          All figures below are of the shipped file; intervals are 95 % (DeLong for AUC, Wilson for shares). \
-         The threshold has the best F1 on val.\n\n\
+         The threshold {} on val.\n\n\
          | finding | positives train / val / test | AUC | threshold | sensitivity | specificity | precision |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
-        exported.test_auc
+        exported.test_auc,
+        chosen_by(exported.rule)
     );
     for (label, head) in study.set.findings.iter().zip(&exported.heads).filter(|(_, h)| h.operating.is_some()) {
         text += &figures_row(&label.id, head);
@@ -212,12 +232,19 @@ fn groups(study: &Study, exported: &Exported, test: &Predictions) -> String {
     let of: Vec<_> = GROUPS.iter().map(|(_, belongs)| subgroup(study, test, belongs)).collect();
     let films = |belongs: fn(&Record) -> bool| test.films.iter().filter(|i| belongs(&study.films.records[**i])).count();
     let names: Vec<String> = GROUPS.iter().map(|(name, belongs)| format!("{name} ({} films)", films(*belongs))).collect();
+    let trained = |f: usize| exported.heads[f].operating.is_some();
+    let areas: Vec<f64> = (subgroup(study, test, WITH_A_FINDING.1).into_iter().enumerate().filter(|(f, _)| trained(*f)))
+        .filter_map(|(_, (auc, _))| auc.map(|a| a.value))
+        .collect();
+    let mean = (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64);
     let mut text = format!(
-        "## Subgroups of the test part\n\nAUC (positives).\n\n| finding | {} |\n|{}\n",
+        "## Subgroups of the test part\n\nAUC (positives). Among films with any finding of the set the mean AUC of the trained heads is {}: \
+         there it must tell one finding from another, which is harder than from a normal film.\n\n| finding | {} |\n|{}\n",
+        mean.map_or("not known".into(), |m| format!("{m:.3}")),
         names.join(" | "),
         " --- |".repeat(names.len() + 1)
     );
-    for (f, label) in study.set.findings.iter().enumerate().filter(|(f, _)| exported.heads[*f].operating.is_some()) {
+    for (f, label) in study.set.findings.iter().enumerate().filter(|(f, _)| trained(*f)) {
         let cell = |(auc, n): &(Option<Interval>, usize)| auc.map_or(format!("- ({n})"), |a| format!("{} ({n})", interval(&a)));
         let cells: Vec<String> = of.iter().map(|group| cell(&group[f])).collect();
         text += &format!("| {} | {} |\n", label.id, cells.join(" | "));

@@ -5,7 +5,7 @@ use super::data::{Part, Record};
 use super::study::{POSITIVES_MIN, Study};
 use crate::model::Operating;
 use crate::model::Point;
-use crate::stats::{Counts, Interval, auc, best_f1, delong, platt, wilson};
+use crate::stats::{Counts, Interval, Rule, auc, choose, delong, platt, wilson};
 
 /// AUC on the test part below which a head counts as not having learnt its finding.
 pub const AUC_MIN: f64 = 0.55;
@@ -41,11 +41,11 @@ pub struct Head {
 }
 
 /// Every head of the network; one with fewer than `positives_min` positives in test, or whose AUC there may be chance, is
-/// declared untrained.
-pub fn heads(study: &Study, val: &Predictions, test: &Predictions, positives_min: usize) -> Vec<Head> {
+/// declared untrained. `rule` chooses operating points on val.
+pub fn heads(study: &Study, val: &Predictions, test: &Predictions, positives_min: usize, rule: Rule) -> Vec<Head> {
     let (on_val, on_test) = (study.known(&val.films, &val.logits), study.known(&test.films, &test.logits));
     let parts = on_val.iter().zip(&on_test).enumerate();
-    parts.map(|(f, (v, t))| head(study, f, v, t, within(study, f, test), positives_min)).collect()
+    parts.map(|(f, (v, t))| head(study, f, v, t, within(study, f, test), (positives_min, rule))).collect()
 }
 
 /// AUC and positives of finding `f` among the test films that it may be learnt from; `None` where those are all.
@@ -64,7 +64,7 @@ fn head(
     val: &Known,
     test: &Known,
     within: Option<(Option<Interval>, usize)>,
-    positives_min: usize,
+    (positives_min, rule): (usize, Rule),
 ) -> Head {
     let positives = [Part::Train, Part::Val, Part::Test].map(|part| study.records.positives(part, f));
     let mut head = Head { operating: None, untrained_because: None, positives, auc: None, within, counts: None, shares: None };
@@ -85,7 +85,7 @@ fn head(
     };
     if let Some(why) = doubt(positives[2], positives_min, head.auc).or_else(doubt_within) {
         head.untrained_because = Some(why);
-    } else if let Some(operating) = operating(&val.0, &val.1) {
+    } else if let Some(operating) = operating(&val.0, &val.1, rule) {
         let probabilities = probabilities(&test.0, &operating);
         let counts = Counts::at(operating.threshold, &probabilities, &test.1);
         head.shares = wilson(counts.true_positives, counts.true_positives + counts.false_negatives)
@@ -93,7 +93,7 @@ fn head(
         head.counts = Some(counts);
         head.operating = Some(operating);
     } else {
-        head.untrained_because = Some("no operating point on val".into());
+        head.untrained_because = Some(format!("no operating point on val by the rule {rule}"));
     }
     head
 }
@@ -108,12 +108,12 @@ fn doubt(positives: usize, positives_min: usize, auc: Option<Interval>) -> Optio
     }
 }
 
-/// Platt's calibration, and the threshold with the best F1 on the calibrated probability.
-pub fn operating(logits: &[f32], truths: &[bool]) -> Option<Operating> {
+/// Platt's calibration, and the threshold on the calibrated probability that `rule` asks for.
+pub fn operating(logits: &[f32], truths: &[bool], rule: Rule) -> Option<Operating> {
     let fitted = platt(logits, truths)?;
     let mut operating =
         Operating { slope: fitted.slope as f32, intercept: fitted.intercept as f32, threshold: 0.5, point: Point::Chosen };
-    operating.threshold = best_f1(&probabilities(logits, &operating), truths)?.threshold.clamp(1e-6, 1.0 - 1e-6);
+    operating.threshold = choose(rule, &probabilities(logits, &operating), truths)?.threshold.clamp(1e-6, 1.0 - 1e-6);
     Some(operating)
 }
 
@@ -165,9 +165,17 @@ mod tests {
             (0..200).map(|i| i % 2 == 0).collect(),
             (0..200).map(|i| i < 50).collect(),
         ] {
-            let found = operating(&logits, &truths).unwrap();
-            assert!(found.slope > 0.0 && found.intercept.is_finite());
-            assert!(found.threshold > 0.0 && found.threshold < 1.0);
+            for rule in [Rule::BestF1, Rule::Youden, Rule::Sensitivity(0.9), Rule::Specificity(0.9)] {
+                let found = operating(&logits, &truths, rule).unwrap();
+                assert!(found.slope > 0.0 && found.intercept.is_finite());
+                assert!(found.threshold > 0.0 && found.threshold < 1.0);
+                let counts = Counts::at(found.threshold, &probabilities(&logits, &found), &truths);
+                match rule {
+                    Rule::Sensitivity(wish) => assert!(counts.recall().unwrap() >= wish, "{counts:?}"),
+                    Rule::Specificity(wish) => assert!(counts.specificity().unwrap() >= wish, "{counts:?}"),
+                    Rule::BestF1 | Rule::Youden => {}
+                }
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use super::schedule::Options;
 use super::snapshot::Snapshot;
 use super::study::{POSITIVES_MIN, Parts, Study};
 use crate::input::Plane;
+use crate::stats::Rule;
 use std::path::Path;
 use tch::Device;
 
@@ -71,8 +72,15 @@ pub fn smoke(folder: &Path, watch: &mut dyn Watch) -> Result<Exported, TrainErro
     }
     let snapshot = Snapshot::load(&study.config.snapshot_path.join("latest.pt"), Device::Cpu)?;
     let (out, check) = (folder.join("bundle"), folder.join("check"));
-    let request =
-        Request { version: "0.0.1", positives_min: POSITIVES_MIN, bars: Bars::Tell, boxes: &[], out: &out, check: &check };
+    let request = Request {
+        version: "0.0.1",
+        positives_min: POSITIVES_MIN,
+        rule: Rule::BestF1,
+        bars: Bars::Tell,
+        boxes: &[],
+        out: &out,
+        check: &check,
+    };
     let exported = export(&study, &snapshot, &request)?;
 
     let other = self::study(folder, "second", 2)?;

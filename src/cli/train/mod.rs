@@ -9,6 +9,7 @@ pub use folds::{FoldsArgs, run as run_folds};
 
 use bar::Bar;
 use chexbox::labels::BoxColumn;
+use chexbox::stats::Rule;
 use chexbox::train::TrainError;
 use chexbox::train::bundle::{Bars, Exported, Request, export};
 use chexbox::train::ensemble::{self, Mean};
@@ -97,6 +98,9 @@ struct ExportArgs {
     /// Fewest positives in the test part with which a head counts as trained
     #[arg(long, default_value_t = 20)]
     positives_min: u16,
+    /// How operating points are chosen on val: best-f1, youden, sensitivity=0.9 or specificity=0.9
+    #[arg(long, value_name = "RULE", default_value = "best-f1")]
+    choose: Rule,
     /// Judge heat maps for the card by the boxes of this column; LABEL where they do not name the finding; repeatable
     #[arg(long, value_name = "COLUMN[=LABEL]")]
     boxes: Vec<BoxColumn>,
@@ -234,6 +238,7 @@ fn write_bundle(args: &ExportArgs, selection: &Selection) -> Result<(), TrainErr
         bars: Bars::Keep,
         boxes: &args.boxes,
         positives_min: args.positives_min.into(),
+        rule: args.choose,
         out: &args.out,
         check: &check,
     };
