@@ -6,14 +6,11 @@
 //! budget that is spent, in epochs or in minutes, whichever is further.
 
 use super::TrainError;
-use super::augment::Flip;
-use super::batches::{Batch, Loader, Making, plain, predict};
+use super::batches::{Batch, Loader, Making, predict};
+use super::beginning::{check_same_run, fresh};
 use super::data::Part;
 use super::densenet::DenseNet;
-use super::films::Smaller;
-use super::init;
 use super::log::{Epoch, Figures, append};
-use super::objective::Imbalance;
 use super::optimiser::{Optimiser, Step};
 use super::order::order;
 use super::page;
@@ -265,69 +262,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A network of its own, or one with the trunk of `--init`.
-fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), TrainError> {
-    let start = Progress::begin(options.architecture.clone(), &study.set.name, options.seed, options.size_at(0.0));
-    let mut start = Progress { auxiliary: study.targets.auxiliary.clone(), how: how(study, options), ..start };
-    let net = DenseNet::random(start.network(), options.device(), options.seed);
-    if let Some(path) = &options.init {
-        let size = options.size_at(0.0);
-        let films = || {
-            let train = study.films.of(Part::Train);
-            let some = train.iter().step_by((train.len() / init::settled_on(size)).max(1)).take(init::settled_on(size));
-            plain(study, &some.copied().collect::<Vec<_>>(), size, options.device())
-        };
-        start.history = init::start_from(&net, path, &films)?;
-    }
-    let biases = Tensor::from_slice(&study.start_biases(options.imbalance)).to_device(options.device());
-    tch::no_grad(|| net.get("classifier.bias").map(|b| b.shallow_clone().copy_(&biases)))?;
-    Ok((net, start))
-}
-
-/// What a reader of the model card cannot guess.
-fn how(study: &Study, options: &Options) -> String {
-    let mut said = vec![match options.imbalance {
-        Imbalance::Plain => "rare findings weigh like others".to_owned(),
-        Imbalance::Weighted { most } => format!("positives of rare findings weigh up to {most} times as much"),
-        Imbalance::Focal { gamma } => format!("focal loss with a gamma of {gamma}"),
-        Imbalance::Sampled { most } => format!("films with rare findings seen up to {most} times as often"),
-    }];
-    if options.flip == Flip::Half {
-        said.push("every second film mirrored".to_owned());
-    }
-    if let Smaller::Blur { share } = study.films.smaller {
-        let (small, detail) = (study.films.small(), study.films.detail);
-        said.push(format!(
-            "{small} films stored smaller than {detail} px learnt from too, and {share} of the others blurred as they are"
-        ));
-    }
-    if let Some(share) = study.soft_share() {
-        said.push(format!("{} films with soft labels of a teacher, which are {share} of their loss", study.targets.softened));
-    }
-    said.join(", ")
-}
-
-fn check_same_run(progress: &Progress, study: &Study, options: &Options, path: &std::path::Path) -> Result<(), TrainError> {
-    if progress.label_set != study.set.name || progress.architecture != options.architecture || progress.seed != options.seed {
-        let what = format!(
-            "the snapshot is of {} with seed {}, this run is {} with seed {}: name another snapshot_path or move it away",
-            progress.label_set, progress.seed, study.set.name, options.seed
-        );
-        return Err(TrainError::content(path, what));
-    }
-    if progress.auxiliary != study.targets.auxiliary {
-        let what = format!(
-            "the snapshot has the auxiliary heads {:?}, this run {:?}: give the options it was begun with, or another snapshot_path",
-            progress.auxiliary, study.targets.auxiliary
-        );
-        return Err(TrainError::content(path, what));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::architecture::Architecture;
+    use super::super::augment::Flip;
+    use super::super::objective::Imbalance;
     use super::super::optimiser::{Habits, Rule};
     use super::super::smoke;
     use super::*;

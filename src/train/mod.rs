@@ -4,7 +4,7 @@
 //! The line, a file each: [`label_set`], [`origin`] and [`data`] (what is learnt from), [`films`] (pixels, by the same chain as
 //! inference), [`folds`] and [`stratify`] (the parts on disk), [`auxiliary`], [`soft`], [`provenance`] and [`targets`] (what each
 //! head shall say), [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`densenet`],
-//! [`init`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, [`fit`] (the
+//! [`init`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, `beginning` and [`fit`] (the
 //! loop), [`snapshot`], [`log`], [`page`]; [`ensemble`] of folds; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`boxes`], [`probe`], [`card`]
 //! and [`bundle`]. [`smoke`] runs the line in seconds.
 
@@ -13,6 +13,7 @@ pub use crate::model::architecture;
 pub mod augment;
 pub mod auxiliary;
 pub mod batches;
+mod beginning;
 pub mod boxes;
 pub mod bundle;
 pub mod card;
