@@ -87,7 +87,14 @@ impl Snapshot {
         if !path.is_file() {
             return Err(TrainError::content(path, "there is no such snapshot"));
         }
-        let tensors: std::collections::HashMap<_, _> = Tensor::load_multi_with_device(path, device)?.into_iter().collect();
+        // libtorch's error is a page of its own stack.
+        let unread = |_| {
+            let what = "is no snapshot, or a damaged one; weights to start from may be a snapshot (.pt), a bundle's folder, .onnx, \
+                        .safetensors or .pth";
+            TrainError::content(path, what)
+        };
+        let tensors: std::collections::HashMap<_, _> =
+            Tensor::load_multi_with_device(path, device).map_err(unread)?.into_iter().collect();
         let bytes = tensors.get("progress").ok_or_else(|| TrainError::content(path, "tensor progress is missing"))?;
         let json = Vec::<u8>::try_from(bytes.to_device(Device::Cpu))?;
         let progress: Progress = serde_json::from_slice(&json).map_err(|e| TrainError::content(path, e.to_string()))?;
@@ -213,7 +220,8 @@ mod tests {
 
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(Snapshot::load(&path, Device::Cpu).is_err());
+        let error = Snapshot::load(&path, Device::Cpu).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("latest.pt: is no snapshot, or a damaged one") && error.lines().count() == 1, "{error}");
         let wrong = Progress::begin(Architecture::tiny(3), "drawn", 9, 64);
         save(&path, &wrong, &net, &adam).unwrap();
         let error = Snapshot::load(&path, Device::Cpu).map(|_| ()).unwrap_err().to_string();
