@@ -20,7 +20,7 @@ use tch::Tensor;
 /// [`TrainError`] where the weights to start from cannot be used.
 pub(super) fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progress), TrainError> {
     let start = Progress::begin(options.architecture.clone(), &study.set.name, options.seed, options.size_at(0.0));
-    let mut start = Progress { auxiliary: study.targets.auxiliary.clone(), how: how(study, options), ..start };
+    let mut start = Progress { auxiliary: study.targets.auxiliary.clone(), how: how(study, options).0, ..start };
     let net = DenseNet::random(start.network(), options.device(), options.seed);
     if let Some(path) = &options.init {
         let size = options.size_at(0.0);
@@ -36,30 +36,44 @@ pub(super) fn fresh(study: &Study, options: &Options) -> Result<(DenseNet, Progr
     Ok((net, start))
 }
 
-/// What a reader of the model card cannot guess.
-fn how(study: &Study, options: &Options) -> String {
+/// What a reader of the model card or of the training page cannot guess, in English and in Chinese.
+pub(super) fn how(study: &Study, options: &Options) -> (String, String) {
     let mut said = vec![match options.imbalance {
-        Imbalance::Plain => "rare findings weigh like others".to_owned(),
-        Imbalance::Weighted { most } => format!("positives of rare findings weigh up to {most} times as much"),
-        Imbalance::Focal { gamma } => format!("focal loss with a gamma of {gamma}"),
-        Imbalance::Sampled { most } => format!("films with rare findings seen up to {most} times as often"),
+        Imbalance::Plain => ("rare findings weigh like others".to_owned(), "罕见征象不加权".to_owned()),
+        Imbalance::Weighted { most } => (
+            format!("positives of rare findings weigh up to {most} times as much"),
+            format!("罕见征象的阳性样本最多加权 {most} 倍"),
+        ),
+        Imbalance::Focal { gamma } => (format!("focal loss with a gamma of {gamma}"), format!("focal loss，γ = {gamma}")),
+        Imbalance::Sampled { most } => (
+            format!("films with rare findings seen up to {most} times as often"),
+            format!("含罕见征象的胸片最多重复采样 {most} 倍"),
+        ),
     }];
     if options.flip == Flip::Half {
-        said.push("every second film mirrored".to_owned());
+        said.push(("every second film mirrored".to_owned(), "半数胸片左右镜像".to_owned()));
     }
     if options.precision == Precision::Bf16 {
-        said.push("convolutions computed in bfloat16".to_owned());
+        said.push(("convolutions computed in bfloat16".to_owned(), "卷积以 bfloat16 计算".to_owned()));
     }
     if let Smaller::Blur { share } = study.films.smaller {
         let (small, detail) = (study.films.small(), study.films.detail);
-        said.push(format!(
-            "{small} films stored smaller than {detail} px learnt from too, and {share} of the others blurred as they are"
+        said.push((
+            format!(
+                "{small} films stored smaller than {detail} px learnt from too, and {share} of the others blurred as they are"
+            ),
+            format!("另学习 {small} 张小于 {detail} 像素的胸片，其余胸片按 {share} 的比例同样模糊"),
         ));
     }
     if let Some(share) = study.soft_share() {
-        said.push(format!("{} films with soft labels of a teacher, which are {share} of their loss", study.targets.softened));
+        let softened = study.targets.softened;
+        said.push((
+            format!("{softened} films with soft labels of a teacher, which are {share} of their loss"),
+            format!("{softened} 张胸片带教师软标签，占其损失的 {share}"),
+        ));
     }
-    said.join(", ")
+    let (en, zh): (Vec<String>, Vec<String>) = said.into_iter().unzip();
+    (en.join(", "), zh.join("，"))
 }
 
 /// Refuses to go on with a snapshot of another run.

@@ -12,7 +12,7 @@ use crate::stats::{Interval, Rule};
 /// A subgroup: its heading and which films belong to it.
 type Group = (&'static str, fn(&Record) -> bool);
 
-/// Subgroups that figures are given for.
+/// Subgroups that figures are given for; the last is the one that the mean is given for too.
 const GROUPS: [Group; 5] = [
     ("men", |r| r.sex == "M"),
     ("women", |r| r.sex == "F"),
@@ -229,11 +229,12 @@ fn interval(i: &Interval) -> String {
 }
 
 fn groups(study: &Study, exported: &Exported, test: &Predictions) -> String {
-    let of: Vec<_> = GROUPS.iter().map(|(_, belongs)| subgroup(study, test, belongs)).collect();
+    let of = GROUPS.map(|(_, belongs)| subgroup(study, test, belongs));
     let films = |belongs: fn(&Record) -> bool| test.films.iter().filter(|i| belongs(&study.films.records[**i])).count();
     let names: Vec<String> = GROUPS.iter().map(|(name, belongs)| format!("{name} ({} films)", films(*belongs))).collect();
     let trained = |f: usize| exported.heads[f].operating.is_some();
-    let areas: Vec<f64> = (subgroup(study, test, WITH_A_FINDING.1).into_iter().enumerate().filter(|(f, _)| trained(*f)))
+    let [.., with_a_finding] = &of;
+    let areas: Vec<f64> = (with_a_finding.iter().enumerate().filter(|(f, _)| trained(*f)))
         .filter_map(|(_, (auc, _))| auc.map(|a| a.value))
         .collect();
     let mean = (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64);
@@ -288,7 +289,7 @@ fn limits(study: &Study, exported: &Exported) -> String {
          - The share of positives is that of this pool, not of a screening programme; probabilities and \
          precision differ there.\n\
          - Whether a head is declared trained was decided on the test part (at least {} positives, \
-         AUC at least {AUC_MIN} with an interval above chance), which flatters the remaining figures slightly.\n\
+         the interval of its AUC not below {AUC_MIN}), which flatters the remaining figures slightly.\n\
          - It is a screening aid for trained staff: a film without a call is not a normal film.\n",
         exported.positives_min
     )

@@ -7,7 +7,7 @@
 
 use super::TrainError;
 use super::batches::{Batch, Loader, Making, predict};
-use super::beginning::{check_same_run, fresh};
+use super::beginning::{check_same_run, fresh, how};
 use super::data::Part;
 use super::densenet::DenseNet;
 use super::log::{Epoch, Figures, append};
@@ -48,7 +48,7 @@ pub fn fit(study: &Study, options: &Options, watch: &mut dyn Watch) -> Result<Pr
         }
     }
     if !run.on_val.is_empty() {
-        page::write(study, &run.progress.stage(), &run.on_val)?;
+        page::write(study, (&run.progress.stage(), &run.progress.stage_zh(&how(study, options).1)), &run.on_val)?;
     }
     Ok(run.progress)
 }

@@ -35,11 +35,11 @@ const SERIES: [Series; 3] = [
     Series { en: "Learning rate", zh: "学习率", columns: &["lr"] },
 ];
 
-/// Writes `page.html` beside the log. `scores` [findings]: probabilities on val and truths; empty for an untrained finding.
+/// Writes `page.html` beside the log. `stage`: what the run did, in English and in Chinese; `scores` [findings]: probabilities on val and truths; empty for an untrained finding.
 ///
 /// # Errors
 /// [`TrainError`] where the log cannot be read or the page not be written.
-pub fn write(study: &Study, stage: &str, scores: &[(Vec<f32>, Vec<bool>)]) -> Result<(), TrainError> {
+pub fn write(study: &Study, stage: (&str, &str), scores: &[(Vec<f32>, Vec<bool>)]) -> Result<(), TrainError> {
     let folder = &study.config.snapshot_path;
     let log = folder.join("log.csv");
     let curves: Vec<String> = SERIES.iter().map(|s| figure(s, &log)).collect::<Result<_, _>>()?;
@@ -48,7 +48,7 @@ pub fn write(study: &Study, stage: &str, scores: &[(Vec<f32>, Vec<bool>)]) -> Re
         .collect();
     let body = format!(
         "<p>{}</p>\n<h2>{}</h2>\n<div class=\"plots\">{}</div>\n<h2>{}</h2>\n{}",
-        escaped(stage),
+        both(&escaped(stage.0), &escaped(stage.1)),
         both("Over the epochs", "训练过程"),
         curves.concat(),
         both("Findings on val, last epoch", "各征象（验证集，最后一轮）"),

@@ -175,7 +175,7 @@ impl Progress {
 
     /// What this run did, one line for the model card.
     pub fn stage(&self) -> String {
-        let features = match self.auxiliary.iter().filter(|head| head.starts_with(FEATURE)).count() {
+        let features = match self.features() {
             0 => String::new(),
             count => format!(", {count} of its features learnt beside"),
         };
@@ -191,6 +191,29 @@ impl Progress {
             if self.how.is_empty() { "" } else { "; " },
             self.how
         )
+    }
+
+    /// The same in Chinese, for the training page. `how`: what this run does, in Chinese.
+    pub fn stage_zh(&self, how: &str) -> String {
+        let features = match self.features() {
+            0 => String::new(),
+            count => format!("，并学习教师的 {count} 个特征"),
+        };
+        format!(
+            "{}：{} 轮，{} 步共 {} 张次，用时 {:.0} 分钟，最终输入 {} 像素，随机种子 {}；{how}{features}",
+            self.label_set,
+            self.epoch,
+            self.steps,
+            self.films_total,
+            self.seconds / 60.0,
+            self.size,
+            self.seed
+        )
+    }
+
+    /// Features of a teacher among the auxiliary heads.
+    fn features(&self) -> usize {
+        self.auxiliary.iter().filter(|head| head.starts_with(FEATURE)).count()
     }
 }
 
