@@ -1,6 +1,7 @@
 //! A DenseNet runs on operators of our own, in every form it is written in, and computes what tract alone computes; another
 //! graph runs on tract alone, and says so.
 
+use super::data::real;
 use super::densenet::{self, Form, Joined, Norms, Pooled, Stored};
 use super::run::{Scratch, chexbox, records, run, stderr, stdout};
 use chexbox::input;
@@ -8,6 +9,8 @@ use chexbox::model::{Activations, Arithmetic, Bundle, Engine, Network, Options, 
 use chexbox::radiograph::drawn::DrawnFilm;
 use chexbox::reading;
 use prost::Message;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
@@ -277,30 +280,77 @@ fn a_session_can_be_had_in_f32_and_for_another_size_of_input() {
     assert!(f32.run(&input::prepare(&film.grey, larger.input())).is_err(), "an input of another size was taken");
 }
 
-/// The findings of the drawn test film with the choice of kernels capped: name of the engine, and each call.
-fn calls(cap: Option<&str>) -> (String, Vec<(String, bool)>) {
+/// What the kernels of one instruction set may move a calibrated logit by: a sum that rounds otherwise before a step of the
+/// integers moves others behind it.
+const ROUNDING: f64 = 0.02;
+
+/// Films drawn here, and real ones where they are.
+fn films(scratch: &Scratch) -> Vec<String> {
+    let mut films: Vec<PathBuf> = (1..=4)
+        .map(|seed| {
+            let path = scratch.path().join(format!("drawn{seed}.png"));
+            std::fs::write(&path, DrawnFilm { width: 512, height: 512, seed }.png()).unwrap();
+            path
+        })
+        .collect();
+    if let Some(folder) = real("radiographs/nih512", "instruction sets on real films") {
+        let mut real: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).collect();
+        real.sort();
+        films.extend(real.into_iter().step_by(8));
+    }
+    films.into_iter().map(|film| film.to_string_lossy().into_owned()).collect()
+}
+
+/// One finding of one film: which, its call, its calibrated logit, and how far that is from the operating point.
+type Found = (String, bool, f64, f64);
+
+/// The findings of films with the choice of kernels capped, and the names of the engines.
+fn findings(films: &[String], cap: Option<&str>) -> (BTreeSet<String>, Vec<Found>) {
     let mut command = chexbox(&["read", "--json"]);
     match cap {
         Some(cap) => command.env("CHEXBOX_CPU", cap),
         None => command.env_remove("CHEXBOX_CPU"),
     };
-    let output = command.output().unwrap();
+    let output = command.args(films).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let record = &records(&output)[0];
-    let call = |f: &serde_json::Value| Some((f["id"].as_str()?.to_owned(), f["positive"].as_bool()?));
-    let engine = record["provenance"]["engine"].as_str().unwrap_or_else(|| panic!("{record}")).to_owned();
-    (engine, record["findings"].as_array().unwrap().iter().filter_map(call).collect())
+    let records = records(&output);
+    let engines =
+        records.iter().map(|r| r["provenance"]["engine"].as_str().unwrap_or_else(|| panic!("{r}")).to_owned()).collect();
+    let assessed = records.iter().flat_map(|record| {
+        let film = record["file"].as_str().unwrap_or_else(|| panic!("{record}"));
+        let model = record["model"]["name"].as_str().unwrap_or_else(|| panic!("{record}"));
+        record["findings"].as_array().unwrap().iter().filter_map(move |f| {
+            let logit = |key: &str| f[key].as_f64().map(|p| (p / (1.0 - p)).ln());
+            let (logit, point) = logit("probability").zip(logit("threshold"))?;
+            Some((format!("{film} {model} {}", f["id"]), f["positive"].as_bool()?, logit, (logit - point).abs()))
+        })
+    });
+    let mut assessed: Vec<_> = assessed.collect();
+    assessed.sort_by(|a, b| a.0.cmp(&b.0));
+    (engines, assessed)
 }
 
 #[test]
-fn every_instruction_set_gives_the_same_calls_and_the_record_names_the_one_that_ran() {
-    let (_, free) = calls(None);
-    assert!(!free.is_empty());
+fn every_instruction_set_gives_the_same_findings_within_a_rounding_and_the_record_names_the_one_that_ran() {
+    let scratch = Scratch::new("sets");
+    let films = films(&scratch);
+    let (_, free) = findings(&films, None);
+    assert!(free.len() >= 4 * films.len(), "{free:?}");
     for cap in ["portable", "sse4.1", "avx2", "avx-vnni"] {
-        let (engine, capped) = calls(Some(cap));
-        assert_eq!(free, capped, "{cap}");
-        assert!(engine.contains(" + chexbox "), "{engine}");
-        assert!(cap != "portable" || engine.ends_with(" portable"), "{engine}");
+        let (engines, capped) = findings(&films, Some(cap));
+        assert_eq!(free.len(), capped.len(), "{cap}");
+        let mut furthest = 0.0f64;
+        for (a, b) in free.iter().zip(&capped) {
+            assert_eq!(a.0, b.0, "{cap}");
+            assert!(a.1 == b.1 || a.3 <= ROUNDING, "{cap}: another call, {a:?} and {b:?}");
+            furthest = furthest.max((a.2 - b.2).abs());
+        }
+        println!("{cap}: {} findings, furthest logit {furthest:.6}", free.len());
+        assert!(furthest <= ROUNDING, "{cap}: logits differ by {furthest}");
+        for engine in engines {
+            assert!(engine.contains(" + chexbox "), "{engine}");
+            assert!(cap != "portable" || engine.ends_with(" portable"), "{engine}");
+        }
     }
 }
 
