@@ -98,7 +98,7 @@ fn films_sent_together_are_read_and_a_refused_one_says_why_and_what_to_do() {
         .run("return [...document.querySelectorAll('#findings .track')].every(t => t.style.getPropertyValue('--point') > 0)");
     assert_eq!(marks, json!(true), "every bar shows its operating point");
     let unavailable = browser.text("#unavailable");
-    assert!(unavailable.contains("Cardiomegaly") && !unavailable.contains('%'), "{unavailable}");
+    assert!(unavailable.contains("Scoliosis") && !unavailable.contains('%'), "{unavailable}");
 
     choose(&browser, ".refused");
     browser.until("!document.getElementById('refusal').hidden");
