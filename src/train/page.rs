@@ -35,7 +35,8 @@ const SERIES: [Series; 3] = [
     Series { en: "Learning rate", zh: "学习率", columns: &["lr"] },
 ];
 
-/// Writes `page.html` beside the log. `stage`: what the run did, in English and in Chinese; `scores` [findings]: probabilities on val and truths; empty for an untrained finding.
+/// Writes `page.html` beside the log. `stage`: what the run did, in English and in Chinese; `scores` [findings]: probabilities on val
+/// and truths; empty for an untrained finding.
 ///
 /// # Errors
 /// [`TrainError`] where the log cannot be read or the page not be written.

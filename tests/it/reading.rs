@@ -289,9 +289,7 @@ fn an_inverted_film_gives_the_same_calls_and_the_record_says_that_it_was_turned(
             let session = Session::load_with(&bundle, Options { precision, size: None }).unwrap();
             let logits = |file: &str| {
                 let film = reading::admit(&std::fs::read(scratch.join(file)).unwrap()).unwrap();
-                let spec = session.input();
-                let plane = input::enlarge(&input::reduce(&film.grey, spec.detail, spec.fit), spec.size);
-                session.run(&input::normalise(plane, spec)).unwrap().logits
+                session.run(&input::prepare(&film.grey, session.input())).unwrap().logits
             };
             for (upright, turned) in logits("a.png").iter().zip(logits("b.png")) {
                 assert!((upright - turned).abs() < apart, "{upright} {turned}, {precision:?}");
