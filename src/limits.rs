@@ -65,6 +65,9 @@ pub const MODEL_BYTES_MAX: u64 = 256 << 20;
 /// Largest file of weights that training starts from, bytes: DenseNet201 with its optimiser is 250 MB.
 pub const WEIGHTS_BYTES_MAX: u64 = 1 << 30;
 
+/// Most that a file of weights may say of the stages of its training, bytes.
+pub const STAGES_BYTES_MAX: usize = 8 << 10;
+
 /// Largest manifest, bytes.
 pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 

@@ -96,17 +96,17 @@ def films(folder, files):
     return torch.from_numpy(out), stored
 
 
-def varied(x, sharp, size):
-    """[B, SIDE, SIDE] 8 bit to [B, 1, size, size] as another exposure: blur, pose, mirror, gamma, contrast."""
+def varied(x, sharp, size, wide=1.0):
+    """[B, SIDE, SIDE] 8 bit to [B, 1, size, size] as another exposure: blur, pose, mirror, gamma, contrast; all but blur and mirror `wide` as much."""
     n, x = len(x), x[:, None].float() / 255
     blurred = (torch.rand(n) < 0.3) & sharp  # as films stored at 64 px are
     if blurred.any():
         side = int(SIDE * float(torch.empty(1).uniform_(0.45, 0.8)))
         x[blurred] = F.interpolate(F.interpolate(x[blurred], size=(side, side), mode="area"), size=(SIDE, SIDE), mode="bilinear")
-    within = lambda most: (torch.rand(n) * 2 - 1) * most
+    within = lambda most: (torch.rand(n) * 2 - 1) * most * wide
     angle, scale, aspect = within(0.17), torch.exp(within(0.15)), torch.exp(within(0.07))
     mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
-    c, s, shift = torch.cos(angle), torch.sin(angle), (torch.rand(n, 2) * 2 - 1) * 0.16
+    c, s, shift = torch.cos(angle), torch.sin(angle), (torch.rand(n, 2) * 2 - 1) * 0.16 * wide
     pose = torch.stack([torch.stack([c * scale * aspect * mirror, -s * scale, shift[:, 0]], 1),
                         torch.stack([s * scale * mirror, c * scale / aspect, shift[:, 1]], 1)], 1)
     grid = F.affine_grid(pose, (n, 1, size, size), align_corners=False)
@@ -357,6 +357,11 @@ def report(name, pool, of, logits):
     print(f"{name}: {len(of)} films, mean AUC {mean:.4f} without No_Finding and Pneumonia;", ", ".join(f"{k} {v:.3f}" for k, v in aucs.items()), flush=True)
 
 
+def on_pneumonia(pool, of):
+    """Whether a teacher's word on Pneumonia counts for these films."""
+    return pool.stored[of] == 256
+
+
 def soft(pool, file, members):
     logits, features = together(members, pool, pool.train)
     assert features is not None, "the first member is a bundle, which gives no features: name a teacher first"
@@ -364,8 +369,8 @@ def soft(pool, file, members):
         writer = csv.writer(f)
         writer.writerow(["file"] + list(logits) + [f"feature_{k}" for k in range(FEATURES)])
         for k, (i, components) in enumerate(zip(pool.train, squeezed(features))):
-            known = lambda label: label != "Pneumonia" or pool.files[i].startswith("256/")
-            findings = [f"{1 / (1 + math.exp(-z[k])):.4f}" if known(label) else "" for label, z in logits.items()]
+            counts = lambda label: label != "Pneumonia" or on_pneumonia(pool, i)
+            findings = [f"{1 / (1 + math.exp(-z[k])):.4f}" if counts(label) else "" for label, z in logits.items()]
             writer.writerow([pool.files[i]] + findings + [f"{c:.4f}" for c in components])
 
 

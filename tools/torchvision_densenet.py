@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes a DenseNet121 with random weights as torchvision saves it (in every form that was ever in use) and what PyTorch
-computes with it: the reference of the test of `train --init`.
+computes with it: the reference of the test of `train --init`. tools/trunk.py takes the network and the writer from here.
 usage: torchvision_densenet.py FOLDER   (needs torch; torchvision is not needed, the network stands here)"""
 import json
 import re
@@ -51,8 +51,8 @@ class DenseNet121(nn.Module):
         return F.relu(self.features(x))
 
 
-def safetensors(path, tensors):
-    header, blob = {}, b""
+def write_safetensors(path, tensors, **metadata):
+    header, blob = {"__metadata__": metadata} if metadata else {}, b""
     for name, tensor in tensors.items():
         data = tensor.detach().contiguous().numpy().tobytes()
         header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [len(blob), len(blob) + len(data)]}
@@ -83,8 +83,10 @@ def main():
                _use_new_zipfile_serialization=False)
     torch.save({"epoch": 3, "state_dict": {k: nn.Parameter(v, requires_grad=False) for k, v in state.items()}},
                folder / "nested.pth")
-    safetensors(folder / "plain.safetensors", {k: v for k, v in state.items() if v.dtype == torch.float32})
-    safetensors(folder / "reference.safetensors", {"grey": grey, "features": features})
+    plain = {k: v for k, v in state.items() if v.dtype == torch.float32}
+    write_safetensors(folder / "plain.safetensors", plain)
+    write_safetensors(folder / "told.safetensors", plain, stages="one stage\nanother")
+    write_safetensors(folder / "reference.safetensors", {"grey": grey, "features": features})
 
 
 if __name__ == "__main__":

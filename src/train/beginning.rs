@@ -50,6 +50,10 @@ pub(super) fn how(study: &Study, options: &Options) -> (String, String) {
             format!("含罕见征象的胸片最多重复采样 {most} 倍"),
         ),
     }];
+    if options.habits.trunk_rate < 1.0 {
+        let share = options.habits.trunk_rate;
+        said.push((format!("the trunk moved by {share} of the learning rate"), format!("主干以学习率的 {share} 更新")));
+    }
     if options.flip == Flip::Half {
         said.push(("every second film mirrored".to_owned(), "半数胸片左右镜像".to_owned()));
     }

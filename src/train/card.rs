@@ -2,8 +2,8 @@
 
 use super::architecture::Architecture;
 use super::bundle::Exported;
-use super::data::{Part, Record, Truth};
-use super::evaluate::{AUC_MIN, Head, Predictions, subgroup};
+use super::data::{Part, Record};
+use super::evaluate::{AUC_MIN, CHANCE, Head, Predictions, has_a_finding, subgroup};
 use super::init::TRUNK_OF;
 use super::snapshot::Snapshot;
 use super::study::Study;
@@ -18,12 +18,8 @@ const GROUPS: [Group; 5] = [
     ("women", |r| r.sex == "F"),
     ("PA", |r| r.view == "PA"),
     ("AP", |r| r.view == "AP"),
-    WITH_A_FINDING,
+    ("films with a finding", has_a_finding),
 ];
-
-/// A population in which those without the one finding mostly have another: what a ward is, and what a pool of mostly normal
-/// films flatters a model by.
-const WITH_A_FINDING: Group = ("films with a finding", |r| r.truths.contains(&Truth::Positive));
 
 /// Sensitivity at the operating point below which a head's calls miss most.
 const SENSITIVITY_LOW: f64 = 0.25;
@@ -289,7 +285,7 @@ fn limits(study: &Study, exported: &Exported) -> String {
          - The share of positives is that of this pool, not of a screening programme; probabilities and \
          precision differ there.\n\
          - Whether a head is declared trained was decided on the test part (at least {} positives, \
-         the interval of its AUC not below {AUC_MIN}), which flatters the remaining figures slightly.\n\
+         the interval of its AUC not below {AUC_MIN}, and above {CHANCE} among films with a finding where as many are without it), which flatters the remaining figures slightly.\n\
          - It is a screening aid for trained staff: a film without a call is not a normal film.\n",
         exported.positives_min
     )

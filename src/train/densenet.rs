@@ -12,6 +12,7 @@ use super::TrainError;
 pub use crate::model::densenet_file::EPSILON;
 
 use super::architecture::{Architecture, Role, Slot};
+use super::optimiser::Kinds;
 use super::random::Random;
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
@@ -100,8 +101,7 @@ impl DenseNet {
 
     /// The same network with the first `findings` of its logits; numbers are copied.
     pub fn cut(&self, findings: i64) -> Self {
-        let (heads, channels) = (self.architecture.findings, self.architecture.feature_channels());
-        let trunk = self.params.size().iter().sum::<i64>() - heads * (channels + 1);
+        let (heads, channels, trunk) = (self.architecture.findings, self.architecture.feature_channels(), self.trunk());
         let parts =
             [self.params.narrow(0, 0, trunk + findings * channels), self.params.narrow(0, trunk + heads * channels, findings)];
         let architecture = Architecture { findings, ..self.architecture.clone() };
@@ -122,8 +122,14 @@ impl DenseNet {
         self.views.get(name).ok_or_else(|| TrainError::Run(format!("the network has no tensor {name}")))
     }
 
-    /// 1 where a parameter decays, else 0; as long as `params`.
-    pub fn decays(&self) -> Tensor {
+    /// How many of the parameters are the trunk's; they come first, the classifier's behind them.
+    pub fn trunk(&self) -> i64 {
+        let (heads, channels) = (self.architecture.findings, self.architecture.feature_channels());
+        self.params.size().iter().sum::<i64>() - heads * (channels + 1)
+    }
+
+    /// What an optimiser must know of the parameters.
+    pub fn kinds(&self) -> Kinds {
         let parts: Vec<Tensor> = self
             .architecture
             .slots()
@@ -134,7 +140,7 @@ impl DenseNet {
                 Tensor::full([s.elements()], decays, (Kind::Float, self.params.device()))
             })
             .collect();
-        Tensor::cat(&parts, 0)
+        Kinds { decays: Tensor::cat(&parts, 0), trunk: self.trunk() }
     }
 
     /// The gradient of every parameter, flat; those of the batch are cleared.

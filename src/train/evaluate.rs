@@ -1,7 +1,7 @@
 //! Figures of a trained network: calibration and operating points chosen on val, discrimination
 //! measured on the patient-disjoint test part. Whether a head is declared trained follows from the latter.
 
-use super::data::{Part, Record};
+use super::data::{Part, Record, Truth};
 use super::study::{POSITIVES_MIN, Study};
 use crate::model::Operating;
 use crate::model::Point;
@@ -10,6 +10,16 @@ use crate::stats::{Counts, Interval, Rule, auc, choose, delong, platt, wilson};
 /// AUC near chance. A head whose interval on the test part reaches below it is not known to have learnt its finding, and its
 /// number would mislead.
 pub const AUC_MIN: f64 = 0.55;
+
+/// Chance. A head whose interval reaches it among films that all have some finding may know no more than that a film is ill. One
+/// above it may still be helped by that: who has many findings is more ill than who has one.
+pub const CHANCE: f64 = 0.5;
+
+/// A population in which those without the one finding mostly have another: what a ward is, and what a pool of mostly normal
+/// films flatters a model by.
+pub fn has_a_finding(film: &Record) -> bool {
+    film.truths.contains(&Truth::Positive)
+}
 
 /// Logits of the films of one part, [films][findings].
 pub struct Predictions {
@@ -38,32 +48,50 @@ pub struct Head {
     pub shares: Option<(Interval, Interval)>,
 }
 
-/// Every head of the network; one with fewer than `positives_min` positives in test, or whose AUC there may be near chance, is
-/// declared untrained. `rule` chooses operating points on val.
+/// Every head of the network; one with fewer than `positives_min` positives in test, whose AUC there may be near chance, or chance
+/// among films with a finding, is declared untrained. `rule` chooses operating points on val.
 pub fn heads(study: &Study, val: &Predictions, test: &Predictions, positives_min: usize, rule: Rule) -> Vec<Head> {
     let (on_val, on_test) = (study.known(&val.films, &val.logits), study.known(&test.films, &test.logits));
     let parts = on_val.iter().zip(&on_test).enumerate();
-    parts.map(|(f, (v, t))| head(study, f, v, t, within(study, f, test), (positives_min, rule))).collect()
+    parts
+        .map(|(f, (val, test_films))| {
+            let on = On { val, test: test_films, within: within(study, f, test), among: among(study, f, test) };
+            head(study, f, &on, (positives_min, rule))
+        })
+        .collect()
+}
+
+/// What one head says of the parts.
+struct On<'a> {
+    val: &'a Known,
+    test: &'a Known,
+    within: Option<(Option<Interval>, usize)>,
+    among: Known,
 }
 
 /// AUC and positives of finding `f` among the test films that it may be learnt from; `None` where those are all.
 fn within(study: &Study, f: usize, test: &Predictions) -> Option<(Option<Interval>, usize)> {
-    let finding = study.set.findings.get(f)?;
-    let learns = |film: &Record| study.set.learns(finding.names(), study.origins[film.origin].plain(&film.file));
+    let learns = learns(study, f);
     let bound = test.films.iter().any(|film| !learns(&study.films.records[*film]));
     bound.then(|| subgroup(study, test, learns)[f])
 }
 
+/// Scores and truths of finding `f` among the test films with a finding that it may be learnt from: among the others, how a film was
+/// stored may tell it.
+fn among(study: &Study, f: usize, test: &Predictions) -> Known {
+    let learns = learns(study, f);
+    on_films(study, test, |film| has_a_finding(film) && learns(film)).swap_remove(f)
+}
+
+/// Whether finding `f` may be learnt from a film.
+fn learns(study: &Study, f: usize) -> impl Fn(&Record) -> bool + '_ {
+    move |film| study.set.learns(study.set.findings[f].names(), study.origins[film.origin].plain(&film.file))
+}
+
 type Known = (Vec<f32>, Vec<bool>);
 
-fn head(
-    study: &Study,
-    f: usize,
-    val: &Known,
-    test: &Known,
-    within: Option<(Option<Interval>, usize)>,
-    (positives_min, rule): (usize, Rule),
-) -> Head {
+fn head(study: &Study, f: usize, on: &On<'_>, (positives_min, rule): (usize, Rule)) -> Head {
+    let (val, test, within) = (on.val, on.test, on.within);
     let positives = [Part::Train, Part::Val, Part::Test].map(|part| study.records.positives(part, f));
     let mut head = Head { operating: None, untrained_because: None, positives, auc: None, within, counts: None, shares: None };
     if study.records.columns[f].is_empty() {
@@ -81,7 +109,9 @@ fn head(
             .and_then(|(auc, count)| doubt(count, positives_min, auc))
             .map(|why| format!("{why}, among the films that it is learnt from"))
     };
-    if let Some(why) = doubt(positives[2], positives_min, head.auc).or_else(doubt_within) {
+    let doubts =
+        doubt(positives[2], positives_min, head.auc).or_else(doubt_within).or_else(|| doubt_among(&on.among, positives_min));
+    if let Some(why) = doubts {
         head.untrained_because = Some(why);
     } else if let Some(operating) = operating(&val.0, &val.1, rule) {
         let probabilities = probabilities(&test.0, &operating);
@@ -104,6 +134,17 @@ fn doubt(positives: usize, positives_min: usize, auc: Option<Interval>) -> Optio
         Some(auc) if auc.low >= AUC_MIN => None,
         _ => Some(format!("AUC may be near chance, an interval above {AUC_MIN} needed")),
     }
+}
+
+/// Why a head that tells its finding from normal films is not known to tell it among others. Nothing is said where films without
+/// the finding are fewer than would bear an interval.
+fn doubt_among((scores, truths): &Known, films_min: usize) -> Option<String> {
+    let others = truths.iter().filter(|t| !**t).count();
+    let auc = (others >= films_min).then(|| delong(scores, truths)).flatten().filter(|auc| auc.low <= CHANCE)?;
+    Some(format!(
+        "may be no better than chance among films with a finding: AUC {:.2} ({:.2}-{:.2}) there",
+        auc.value, auc.low, auc.high
+    ))
 }
 
 /// Platt's calibration, and the threshold on the calibrated probability that `rule` asks for.
@@ -129,10 +170,15 @@ pub fn mean_auc(study: &Study, on: &Predictions, counts: impl Fn(usize) -> bool)
 
 /// AUC of each finding over the films of `on` that `belongs` takes, with the number of positives.
 pub fn subgroup(study: &Study, on: &Predictions, belongs: impl Fn(&Record) -> bool) -> Vec<(Option<Interval>, usize)> {
+    let known = on_films(study, on, belongs);
+    known.iter().map(|(s, t)| (delong(s, t), t.iter().filter(|t| **t).count())).collect()
+}
+
+/// Scores and truths of each finding over the films of `on` that `belongs` takes.
+fn on_films(study: &Study, on: &Predictions, belongs: impl Fn(&Record) -> bool) -> Vec<Known> {
     let chosen = on.films.iter().zip(&on.logits).filter(|(i, _)| belongs(&study.films.records[**i]));
     let (films, logits): (Vec<usize>, Vec<Vec<f32>>) = chosen.map(|(i, l)| (*i, l.clone())).unzip();
-    let known = study.known(&films, &logits);
-    known.iter().map(|(s, t)| (delong(s, t), t.iter().filter(|t| **t).count())).collect()
+    study.known(&films, &logits)
 }
 
 #[cfg(test)]
@@ -153,6 +199,36 @@ mod tests {
             assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
             assert!(found.unwrap_or_default().starts_with(expected.unwrap_or_default()));
         }
+    }
+
+    /// What a network would say that knows no more than `says` of a film.
+    fn heads_of(says: impl Fn(&Record, usize) -> f32) -> Vec<Head> {
+        let study = super::super::smoke::study(&std::env::temp_dir(), "heads", 3).unwrap();
+        let of = |part| {
+            let films = study.films.of(part);
+            let logits = films.iter().map(|i| (0..3).map(|f| says(&study.films.records[*i], f)).collect()).collect();
+            Predictions { films, logits }
+        };
+        heads(&study, &of(Part::Val), &of(Part::Test), 10, Rule::BestF1)
+    }
+
+    #[test]
+    fn a_head_that_knows_that_a_film_is_ill_and_not_of_what_is_not_trained() {
+        for head in &heads_of(|film, _| f32::from(u8::from(has_a_finding(film))))[..2] {
+            assert!(head.auc.unwrap().low > AUC_MIN, "{head:?}");
+            let why = head.untrained_because.as_deref().unwrap();
+            assert_eq!(why, "may be no better than chance among films with a finding: AUC 0.50 (0.50-0.50) there");
+        }
+        for head in &heads_of(|film, f| f32::from(u8::from(film.truths[f] == Truth::Positive)))[..2] {
+            assert!(head.operating.is_some(), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn few_films_to_tell_a_finding_from_say_nothing() {
+        let (scores, truths) = (vec![0.0; 30], (0..30).map(|i| i < 21).collect::<Vec<_>>());
+        assert_eq!(doubt_among(&(scores.clone(), truths.clone()), 10), None);
+        assert!(doubt_among(&(scores, truths), 9).is_some());
     }
 
     #[test]

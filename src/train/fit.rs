@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
             let (net, progress) = fresh(study, options)?;
             (net, progress, None)
         };
-        let mut adam = Optimiser::new(&net.params, &net.buffers, net.decays(), options.habits);
+        let mut adam = Optimiser::new(&net.params, &net.buffers, net.kinds(), options.habits);
         if let Some(snapshot) = &snapshot {
             snapshot.restore(&mut adam);
         }

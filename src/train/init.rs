@@ -35,7 +35,8 @@ pub fn settled_on(size: usize) -> usize {
 }
 
 /// Gives `net` the trunk of the file at `path`, or of the bundle in that folder; what a snapshot's card says of its past comes
-/// back. `films` makes the images that the statistics of a bundle's norms are counted on, [N, 1, S, S].
+/// back, or the `stages` of a safetensors file's metadata. `films` makes the images that the statistics of a bundle's norms are
+/// counted on, [N, 1, S, S].
 ///
 /// # Errors
 /// [`TrainError`] where the file cannot be read, or with every tensor that is missing or of another shape.
@@ -59,22 +60,23 @@ pub fn start_from(
         return settled(&of_onnx(path, &bytes(path)?)?, &format!("{}, a model file", name()));
     }
     if path.extension().is_some_and(|e| e == "pth" || e == "safetensors") {
-        take_trunk(net, &read(path)?, path)?;
-        return Ok(vec![format!("{TRUNK_OF}{}, a torchvision DenseNet trained elsewhere", name())]);
+        let (bytes, content) = (bytes(path)?, |what| TrainError::content(path, what));
+        take_trunk(net, &weights::read(&bytes).map_err(content)?, path)?;
+        let mut stages = weights::stages(&bytes).map_err(content)?;
+        if !stages.first().is_some_and(|first| first.starts_with(TRUNK_OF)) {
+            stages.insert(0, format!("{TRUNK_OF}{}, a torchvision DenseNet trained elsewhere", name()));
+        }
+        return Ok(stages);
     }
     let snapshot = Snapshot::load(path, net.params.device())?;
-    let trunk = snapshot.averaged();
-    let length = |net: &DenseNet| {
-        let head = net.architecture.findings * (net.architecture.feature_channels() + 1);
-        net.params.size1().map(|all| all - head)
-    };
-    let own = length(net)?;
-    if own != length(&trunk)? || net.buffers.size() != trunk.buffers.size() {
+    let other = snapshot.averaged();
+    let own = net.trunk();
+    if own != other.trunk() || net.buffers.size() != other.buffers.size() {
         return Err(TrainError::content(path, "the snapshot's network has another trunk"));
     }
     tch::no_grad(|| {
-        net.params.narrow(0, 0, own).copy_(&trunk.params.narrow(0, 0, own));
-        net.buffers.shallow_clone().copy_(&trunk.buffers);
+        net.params.narrow(0, 0, own).copy_(&other.params.narrow(0, 0, own));
+        net.buffers.shallow_clone().copy_(&other.buffers);
     });
     Ok(snapshot.progress.history.iter().cloned().chain([snapshot.progress.stage()]).collect())
 }
@@ -93,10 +95,6 @@ fn of_onnx(path: &Path, onnx: &[u8]) -> Result<Tensors, TrainError> {
     let content = |what: String| TrainError::content(path, what);
     let model = ModelProto::decode(onnx).map_err(|e| content(format!("is no ONNX file: {e}")))?;
     quantize::tensors(&model).map_err(|e| content(e.to_string()))
-}
-
-fn read(path: &Path) -> Result<Tensors, TrainError> {
-    weights::read(&bytes(path)?).map_err(|what| TrainError::content(path, what))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, TrainError> {
@@ -229,10 +227,11 @@ mod tests {
         assert!(done.success());
         let read = |name: &str| Tensor::read_safetensors(folder.join(name)).unwrap().into_iter().collect::<HashMap<_, _>>();
         let reference = read("reference.safetensors");
-        for name in ["zip.pth", "legacy_module_old_names.pth", "nested.pth", "plain.safetensors"] {
+        for name in ["zip.pth", "legacy_module_old_names.pth", "nested.pth", "plain.safetensors", "told.safetensors"] {
             let net = DenseNet::random(Architecture::densenet121(3), Device::Cpu, 9);
             let history = start_from(&net, &folder.join(name), &|| unreachable!("its statistics stand in the file")).unwrap();
-            assert!(history[0].contains(name));
+            assert!(history[0].starts_with(&format!("trunk of {name}")), "{history:?}");
+            assert_eq!(history[1..], if name == "told.safetensors" { vec!["one stage", "another"] } else { vec![] });
             let out = tch::no_grad(|| net.forward(&reference["grey"], Mode::Eval, Precision::F32)).unwrap();
             let apart = (out.features - &reference["features"]).abs().max().double_value(&[]);
             println!("{name}: largest difference {apart:.1e}");

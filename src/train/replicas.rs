@@ -137,7 +137,7 @@ mod tests {
         // One auxiliary head beside the two findings.
         let mut replicas = Replicas::new(DenseNet::random(Architecture::tiny(3), Device::Cpu, 5), &options.devices);
         let net = replicas.first();
-        let mut optimiser = Optimiser::new(&net.params, &net.buffers, net.decays(), options.habits);
+        let mut optimiser = Optimiser::new(&net.params, &net.buffers, net.kinds(), options.habits);
         let positives = Tensor::from_slice(&[2.0_f32, 1.0]);
         let mut found = vec![];
         for step in 0..12 {

@@ -228,7 +228,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("latest.pt");
         let net = DenseNet::random(Architecture::tiny(2), Device::Cpu, 1);
-        let mut adam = Optimiser::new(&net.params, &net.buffers, net.decays(), Habits::default());
+        let mut adam = Optimiser::new(&net.params, &net.buffers, net.kinds(), Habits::default());
         let mut params = net.params.shallow_clone();
         tch::no_grad(|| adam.step(&mut params, &net.buffers, &mut net.params.ones_like(), 0.1));
         let progress = Progress { steps: 1, films_seen: 64, ..Progress::begin(Architecture::tiny(2), "drawn", 9, 64) };
@@ -237,7 +237,7 @@ mod tests {
         let back = Snapshot::load(&path, Device::Cpu).unwrap();
         assert_eq!(back.progress, progress);
         assert_eq!(back.net().params, net.params);
-        let mut other = Optimiser::new(&net.params, &net.buffers, net.decays(), Habits::default());
+        let mut other = Optimiser::new(&net.params, &net.buffers, net.kinds(), Habits::default());
         back.restore(&mut other);
         assert_eq!((&other.first, &other.second, other.steps), (&adam.first, &adam.second, 1));
 

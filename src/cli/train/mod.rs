@@ -95,7 +95,8 @@ struct ExportArgs {
     /// Version the manifest carries
     #[arg(long, default_value = "0.1.0")]
     model_version: String,
-    /// Fewest positives in the test part with which a head counts as trained; the interval of its AUC must be above 0.55 too
+    /// Fewest positives in the test part with which a head counts as trained; the interval of its AUC must be above 0.55 too, and
+    /// above 0.5 among films with a finding
     #[arg(long, default_value_t = 10)]
     positives_min: u16,
     /// How operating points are chosen on val: best-f1, youden, sensitivity=0.9 or specificity=0.9

@@ -92,6 +92,9 @@ recipe! {
     warm_up: f64,
     /// Learning rate at the end, as a share of its peak [default: 0.01]
     rate_end: f64,
+    /// Share of the learning rate that the trunk moves by, 0 to 1; small where --init gives a trunk that is to be kept (the
+    /// statistics of its norms follow the films all the same) [default: 1]
+    trunk_rate: f64,
     /// Steps that the averaged weights, which are evaluated and exported, look back on [default: 250]
     average_steps: f64,
     /// What is done about rare findings [default: weighted]
@@ -232,6 +235,7 @@ impl Recipe {
                 },
                 weight_decay: self.weight_decay.unwrap_or(default.habits.weight_decay),
                 average_steps: self.average_steps.unwrap_or(default.habits.average_steps),
+                trunk_rate: self.trunk_rate.unwrap_or(default.habits.trunk_rate),
             },
             warm_up: self.warm_up.unwrap_or(default.warm_up),
             rate_end: self.rate_end.unwrap_or(default.rate_end),
@@ -312,6 +316,7 @@ impl Recipe {
             ("momentum", self.momentum),
             ("warm_up", self.warm_up),
             ("rate_end", self.rate_end),
+            ("trunk_rate", self.trunk_rate),
             ("soft_share", self.soft_share.map(f64::from)),
             ("blur_share", self.blur_share.map(f64::from)),
         ];

@@ -9,6 +9,7 @@ mod pickle;
 mod safetensors;
 mod torch_file;
 
+use crate::limits::STAGES_BYTES_MAX;
 use std::collections::BTreeMap;
 
 /// Prefixes of networks that stood inside another: DataParallel's, and those of wrappers in wide use.
@@ -42,6 +43,26 @@ impl Weights {
 /// Tensors by torchvision's names.
 pub type Tensors = BTreeMap<String, Weights>;
 
+/// The stages of training that a safetensors file tells of itself, for the model card: `stages` of its metadata, a line each. Other
+/// files tell none.
+///
+/// # Errors
+/// A sentence that says what of it cannot be read.
+pub fn stages(bytes: &[u8]) -> Result<Vec<String>, String> {
+    if !is_safetensors(bytes) {
+        return Ok(vec![]);
+    }
+    let said = safetensors::said(bytes, "stages").map_err(|e| format!("is no safetensors file: {e}"))?;
+    if said.len() > STAGES_BYTES_MAX {
+        return Err(format!("tells its stages in {} bytes, allowed are {STAGES_BYTES_MAX}", said.len()));
+    }
+    Ok(said.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+fn is_safetensors(bytes: &[u8]) -> bool {
+    !bytes.starts_with(archive::SIGNATURE) && bytes.get(8) == Some(&b'{')
+}
+
 /// The tensors of a file, told apart by its first bytes.
 ///
 /// # Errors
@@ -49,7 +70,7 @@ pub type Tensors = BTreeMap<String, Weights>;
 pub fn read(bytes: &[u8]) -> Result<Tensors, String> {
     let found = if bytes.starts_with(archive::SIGNATURE) {
         torch_file::of_archive(bytes).map_err(|e| format!("is no PyTorch file of weights: {e}"))?
-    } else if bytes.get(8) == Some(&b'{') {
+    } else if is_safetensors(bytes) {
         safetensors::read(bytes).map_err(|e| format!("is no safetensors file: {e}"))?
     } else {
         torch_file::of_stream(bytes).map_err(|e| format!("is no PyTorch file of weights: {e}"))?
@@ -140,6 +161,19 @@ mod tests {
         ] {
             assert_eq!(named(old), new);
         }
+    }
+
+    #[test]
+    fn a_safetensors_file_tells_its_stages_in_lines() {
+        let file = |header: &str| [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        let told = |text: &str| stages(&file(&format!(r#"{{"__metadata__":{{"stages":{text}}}}}"#)));
+        assert_eq!(told(r#"" one\n\n two \n""#).unwrap(), ["one", "two"]);
+        assert!(stages(&file("{}")).unwrap().is_empty() && stages(b"").unwrap().is_empty());
+        assert!(stages(&[archive::SIGNATURE, b"    {"].concat()).unwrap().is_empty(), "a PyTorch file tells none");
+        assert_eq!(told("1").unwrap_err(), "is no safetensors file: __metadata__.stages is no text");
+        let most = "x".repeat(STAGES_BYTES_MAX);
+        assert_eq!(told(&format!("\"{most}\"")).unwrap().len(), 1);
+        assert!(told(&format!("\"{most}x\"")).unwrap_err().contains("8193 bytes, allowed are 8192"));
     }
 
     #[test]

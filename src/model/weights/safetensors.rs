@@ -12,16 +12,36 @@ struct Entry {
     data_offsets: [usize; 2],
 }
 
-/// The tensors of floating-point numbers.
-pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, Weights>, String> {
+/// Entry of the header that describes no tensor.
+const METADATA: &str = "__metadata__";
+
+type Header = BTreeMap<String, serde_json::Value>;
+
+/// The header, and the bytes behind it.
+fn split(bytes: &[u8]) -> Result<(Header, &[u8]), String> {
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or("it ends early")?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|n| *n <= rest.len()).ok_or("its header ends early")?;
     let (header, data) = rest.split_at(length);
-    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).map_err(|e| e.to_string())?;
+    Ok((serde_json::from_slice(header).map_err(|e| e.to_string())?, data))
+}
+
+/// What the file's metadata says under this name, empty where nothing.
+pub(super) fn said(bytes: &[u8], name: &str) -> Result<String, String> {
+    let (header, _) = split(bytes)?;
+    match header.get(METADATA).and_then(|metadata| metadata.get(name)) {
+        None => Ok(String::new()),
+        Some(serde_json::Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(format!("{METADATA}.{name} is no text")),
+    }
+}
+
+/// The tensors of floating-point numbers.
+pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, Weights>, String> {
+    let (header, data) = split(bytes)?;
     let mut tensors = BTreeMap::new();
     // Tensors do not share bytes, so that all of them together are no more than the file has.
     let mut left = data.len();
-    for (name, entry) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
+    for (name, entry) in header.into_iter().filter(|(name, _)| name != METADATA) {
         let at = |what: &str| format!("{name}: {what}");
         let entry: Entry = serde_json::from_value(entry).map_err(|e| at(&e.to_string()))?;
         let float = match entry.dtype.as_str() {
@@ -61,6 +81,10 @@ mod tests {
         assert_eq!(tensors.keys().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((tensors["a"].shape(), tensors["a"].values()), (&[2][..], &[1.5, -2.0][..]));
         assert_eq!(tensors["b"].values(), [1.0]);
+        assert_eq!(said(&file(header, &data), "format").as_deref(), Ok("pt"));
+        assert_eq!(said(&file(header, &data), "stages").as_deref(), Ok(""));
+        assert_eq!(said(&file("{}", b""), "format").as_deref(), Ok(""));
+        assert_eq!(said(&file(r#"{"__metadata__":{"n":1}}"#, b""), "n").unwrap_err(), "__metadata__.n is no text");
     }
 
     #[test]

@@ -98,8 +98,17 @@ fn thresholds(bytes: &[u8]) -> bool {
     true
 }
 
+/// Stages are lines with something in them, no more than are allowed.
+fn stages(bytes: &[u8]) {
+    match weights::stages(bytes) {
+        Ok(lines) => assert!(lines.iter().all(|l| !l.is_empty()) && lines.iter().map(String::len).sum::<usize>() <= bytes.len()),
+        Err(why) => assert!(!why.is_empty() && why.len() < 1_000, "a reason of {} bytes", why.len()),
+    }
+}
+
 /// Tensors hold as many numbers as their shapes say, and no more in all than the file has bytes; what is refused says why.
 fn stored_weights(bytes: &[u8]) -> bool {
+    stages(bytes);
     match weights::read(bytes) {
         Ok(tensors) => {
             let numbers: usize = tensors.values().map(|t| t.values().len()).sum();
