@@ -17,7 +17,7 @@ use std::process::{Command, Output};
 
 const SIDE: u16 = 320;
 /// What lowers the operating points so far that the drawn film has positive findings.
-const LOW: [&str; 4] = ["--threshold", "pneumothorax=0.000001", "--threshold", "mass=0.000001"];
+const LOW: [&str; 4] = ["--threshold", "pneumothorax=0.000001", "--threshold", "nodule=0.000001"];
 
 /// Sixteen-bit samples of a drawn film.
 pub fn samples() -> Vec<u16> {
@@ -177,7 +177,7 @@ fn pydicom_and_highdicom_read_back_what_the_record_says() {
         assert_eq!(state["shape"], if name == "inverted" { "INVERSE" } else { "IDENTITY" });
         let (entries, bytes) = if name == "gb18030" { (256, 512) } else { (0, 131_072) };
         assert_eq!((&state["descriptor"][0], &state["lut_bytes"]), (&entries.into(), &bytes.into()), "{name}");
-        assert!(state["texts"].to_string().contains("Pneumothorax") || state["texts"].to_string().contains("Mass"), "{state}");
+        assert!(state["texts"].to_string().contains("Pneumothorax") || state["texts"].to_string().contains("Nodule"), "{state}");
         assert!(!state["boxes"].as_array().unwrap().is_empty());
     }
 }
@@ -308,7 +308,8 @@ fn the_same_reading_gives_the_same_objects_and_another_gives_others() {
     let (first, again) = (made(&[], &bytes), made(&["--threads", "1"], &bytes));
     assert!(first == again, "the objects of one reading differ");
     let other_film = film(b"DOE^JANE", "ISO_IR 192").with((0x0008, 0x0018), "UI", "1.2.826.0.1.3680043.10.1.9").bytes();
-    for (options, bytes) in [(["--threshold", "mass=0.5"], &bytes), (["--lang", "zh"], &bytes), (["--lang", "en"], &other_film)] {
+    for (options, bytes) in [(["--threshold", "nodule=0.5"], &bytes), (["--lang", "zh"], &bytes), (["--lang", "en"], &other_film)]
+    {
         for (one, other) in first.iter().zip(made(&options, bytes)) {
             assert_ne!(one.0, other.0, "{options:?}");
         }
