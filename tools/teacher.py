@@ -97,7 +97,8 @@ def films(folder, files):
 
 
 def varied(x, sharp, size, wide=1.0):
-    """[B, SIDE, SIDE] 8 bit to [B, 1, size, size] as another exposure: blur, pose, mirror, gamma, contrast; all but blur and mirror `wide` as much."""
+    """[B, SIDE, SIDE] 8 bit to [B, 1, size, size] as another exposure: blur, pose, mirror, gamma, contrast. `wide`: factor on how far
+    pose, gamma and contrast go."""
     n, x = len(x), x[:, None].float() / 255
     blurred = (torch.rand(n) < 0.3) & sharp  # as films stored at 64 px are
     if blurred.any():

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes a DenseNet121 with random weights as torchvision saves it (in every form that was ever in use) and what PyTorch
-computes with it: the reference of the test of `train --init`. tools/trunk.py takes the network and the writer from here.
+computes with it: the reference of the test of `train --init`. tools/trunk.py takes the network from here.
 usage: torchvision_densenet.py FOLDER   (needs torch; torchvision is not needed, the network stands here)"""
 import json
 import re

@@ -18,10 +18,11 @@ import onnx
 import torch
 from onnx import numpy_helper
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 import teacher as T
-from torchvision_densenet import DenseNet121, write_safetensors
+from torchvision_densenet import DenseNet121
 
 SIZE, BATCH = 160, 32
 MEAN, STD = 0.5, 0.25  # of the model's input; a teacher's has 0.5 and 0.5
@@ -56,7 +57,7 @@ def load(features, path, pool):
 
 def write(path, features, stages):
     trunk = {f"features.{name}": t.contiguous() for name, t in features.state_dict().items() if t.is_floating_point()}
-    write_safetensors(path, trunk, stages=stages)
+    save_file(trunk, path, {"stages": stages})
 
 
 def manifest_of(folder):
