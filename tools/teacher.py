@@ -9,7 +9,8 @@
                                             features of the first. A MEMBER is the OUT of a teacher, or the folder of a bundle,
                                             with =WEIGHT behind it where it shall not count 1
   teacher.py test POOL MEMBER...            AUC of the members together on val and on the test part: over all films, and over
-                                            films with a finding alone; by the size that films are stored in
+                                            films with a finding alone; by the size that films are stored in; and if films without
+                                            a finding counted less (chexbox train --normal-weight)
 
 POOL is the folder with labels.csv and its films, or the tars that hold them (128.tar, 64.tar, 256.tar).
 `chexbox train --soft-labels FILE` learns from the result. Training and test part, the age limit and the hash that cuts the
@@ -47,6 +48,7 @@ NO_FINDING = LABELS.index("No_Finding")
 SIDE = 128  # px: what most films were ever stored in
 NETWORKS = ["lite0", "lite1", "lite2"]
 BATCH, RATE, DECAY, WARM_UP = 32, 4e-4, 0.02, 400
+NORMAL_WEIGHTS = (1, 0.5, 0.25, 0.1)  # that `test` tries
 FEATURES = 64  # principal components of the pooled features: 0.87 of their variance in the teacher of 2026-11
 SPREAD = 1.5  # of the first component behind the logistic function, standard deviations
 AGE_MIN = 16  # years
@@ -348,13 +350,19 @@ def squeezed(features):
     return 1 / (1 + np.exp(-SPREAD * components / components[:, 0].std()))
 
 
+def aucs_of(pool, of, logits):
+    """AUC by label, of those that have five films with it and five without."""
+    truths = {label: pool.truths[of, LABELS.index(label)].numpy() for label in logits}
+    return {label: roc_auc_score(t, logits[label]) for label, t in truths.items() if 5 <= t.sum() <= len(t) - 5}
+
+
+def mean_of(aucs):
+    return np.mean([v for k, v in aucs.items() if k not in ("Hernia", "No_Finding", "Pneumonia")])
+
+
 def report(name, pool, of, logits):
-    aucs = {}
-    for label, scores in logits.items():
-        truths = pool.truths[of, LABELS.index(label)].numpy()
-        if 5 <= truths.sum() <= len(truths) - 5:
-            aucs[label] = roc_auc_score(truths, scores)
-    mean = np.mean([v for k, v in aucs.items() if k not in ("Hernia", "No_Finding", "Pneumonia")])
+    aucs = aucs_of(pool, of, logits)
+    mean = mean_of(aucs)
     print(f"{name}: {len(of)} films, mean AUC {mean:.4f} without No_Finding and Pneumonia;", ", ".join(f"{k} {v:.3f}" for k, v in aucs.items()), flush=True)
 
 
@@ -383,6 +391,20 @@ def test(pool, members):
         some("films with a finding", pool.truths[of, :NO_FINDING].sum(1).numpy() > 0)
         for stored in sorted(set(pool.stored[of])):
             some(f"stored at {stored} px", pool.stored[of] == stored)
+        for weight in NORMAL_WEIGHTS if "No_Finding" in logits else []:
+            sharp = pool.stored[of] >= SIDE
+            logits_there = {k: v[sharp] for k, v in shifted(logits, weight).items()}
+            both = [mean_of(aucs_of(pool, of[sharp][at], {k: v[at] for k, v in logits_there.items()}))
+                    for at in (np.full(sharp.sum(), True), pool.truths[of[sharp], :NO_FINDING].sum(1).numpy() > 0)]
+            print(f"{part}, {SIDE} px and more, normal films counting {weight}: mean AUC {both[0]:.4f}, among films with a finding {both[1]:.4f}")
+
+
+def shifted(logits, weight):
+    """Logits as they would be if films without a finding counted `weight` of the others: src/train/normals.rs."""
+    share = {label: 1 / (1 + np.exp(-z.astype(np.float64))) for label, z in logits.items()}
+    left = 1 - (1 - weight) * share["No_Finding"]
+    odds = lambda p: np.log(p / (1 - p))
+    return {label: odds(np.clip(p / left, 1e-9, 1 - 1e-9)) for label, p in share.items() if label != "No_Finding"}
 
 
 def main(verb, *words):

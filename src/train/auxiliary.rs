@@ -33,8 +33,8 @@ const PUBLIC: [&str; 26] = [
     "Fibrosis",
     "Pleural_Thickening",
     "Hernia",
-    "No_Finding",
-    "No Finding",
+    NO_FINDING[0],
+    NO_FINDING[1],
     "Enlarged Cardiomediastinum",
     "Lung Opacity",
     "Lung Lesion",
@@ -46,6 +46,12 @@ const PUBLIC: [&str; 26] = [
     "Lung Calcification",
     "Scoliosis",
 ];
+
+/// The label that says that nothing was found, as these files spell it.
+pub(super) const NO_FINDING: [&str; 2] = ["No_Finding", "No Finding"];
+
+/// Heads that say nothing of findings.
+pub(super) const NOT_OF_FINDINGS: [&str; 4] = ["Support Devices", "sex", "view", "age"];
 
 /// Auxiliary targets of films.
 pub struct Auxiliary {

@@ -54,6 +54,10 @@ pub(super) fn how(study: &Study, options: &Options) -> (String, String) {
         let share = options.habits.trunk_rate;
         said.push((format!("the trunk moved by {share} of the learning rate"), format!("主干以学习率的 {share} 更新")));
     }
+    if study.normal_weight() < 1.0 {
+        let share = study.normal_weight();
+        said.push((format!("films without a finding count {share} of the others"), format!("无征象胸片按 {share} 计权")));
+    }
     if options.flip == Flip::Half {
         said.push(("every second film mirrored".to_owned(), "半数胸片左右镜像".to_owned()));
     }

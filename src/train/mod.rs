@@ -2,8 +2,8 @@
 //! reads comes out. The appliance never contains this module.
 //!
 //! The line, a file each: [`label_set`], [`origin`] and [`data`] (what is learnt from), [`films`] (pixels, by the same chain as
-//! inference), [`folds`] and [`stratify`] (the parts on disk), [`auxiliary`], [`soft`], [`provenance`] and [`targets`] (what each
-//! head shall say), [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`densenet`],
+//! inference), [`folds`] and [`stratify`] (the parts on disk), [`auxiliary`], [`soft`], [`normals`], [`provenance`] and
+//! [`targets`] (what each head shall say), [`selection`] and [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`densenet`],
 //! [`init`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, `beginning` and [`fit`] (the
 //! loop), [`snapshot`], [`log`], [`page`]; [`ensemble`] of folds; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`boxes`], [`probe`], [`card`]
 //! and [`bundle`]. [`smoke`] runs the line in seconds.
@@ -28,6 +28,7 @@ pub mod gate;
 pub mod init;
 pub mod label_set;
 pub mod log;
+pub mod normals;
 pub mod objective;
 pub mod onnx;
 pub mod optimiser;
@@ -40,6 +41,7 @@ pub mod random;
 pub mod replicas;
 pub mod rounding;
 pub mod schedule;
+pub mod selection;
 pub mod smoke;
 pub mod snapshot;
 pub mod soft;

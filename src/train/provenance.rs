@@ -5,6 +5,8 @@
 //! without a source, counts 1. Never: a label changed.
 
 use super::TrainError;
+use super::data::Record;
+use super::origin::Origin;
 use crate::labels::SOURCE_SUFFIX;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -12,12 +14,34 @@ use std::path::Path;
 /// A weight for each source of labels.
 pub type SourceWeights = BTreeMap<String, f32>;
 
+/// How much each label of each film counts by where it is from; empty where no source has a weight. [films][findings].
+///
+/// # Errors
+/// [`TrainError`] where a label file cannot be read, or none names a weighted source.
+pub fn factors(
+    origins: &[Origin],
+    columns: &[Vec<String>],
+    weights: &SourceWeights,
+    films: &[Record],
+) -> Result<Vec<Vec<f32>>, TrainError> {
+    if weights.is_empty() {
+        return Ok(vec![]);
+    }
+    let files: Vec<Option<HashMap<String, Vec<f32>>>> =
+        origins.iter().map(|o| of_file(&o.labels, columns, weights)).collect::<Result<_, _>>()?;
+    if files.iter().all(Option::is_none) {
+        return Err(TrainError::Run(none_named(weights)));
+    }
+    let of = |film: &Record| files[film.origin].as_ref()?.get(origins[film.origin].plain(&film.file)).cloned();
+    Ok(films.iter().map(|f| of(f).unwrap_or_default()).collect())
+}
+
 /// Factors of the films of the label file at `path`; `columns` [findings] are the columns that each finding is read from.
 /// Of several columns the one that counts most decides; `None` where no label is from a weighted source.
 ///
 /// # Errors
 /// [`TrainError`] where the file cannot be read.
-pub fn factors(
+fn of_file(
     path: &Path,
     columns: &[Vec<String>],
     weights: &SourceWeights,
@@ -43,7 +67,7 @@ pub fn factors(
 }
 
 /// Why weights of sources cannot be followed.
-pub fn none_named(weights: &SourceWeights) -> String {
+fn none_named(weights: &SourceWeights) -> String {
     let sources = weights.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     format!("no column COLUMN{SOURCE_SUFFIX} of the label files names {sources}: `chexbox labels merge` writes such columns")
 }
@@ -58,9 +82,9 @@ mod tests {
         std::fs::write(&path, "file,Mass,Nodule,Edema,Mass@source,Nodule@source\na,1,0,1,ct,reports\nb,1,,0,reports,\n").unwrap();
         let columns = [vec!["Mass".to_owned(), "Nodule".to_owned()], vec!["Edema".to_owned()]];
         let weights = SourceWeights::from([("ct".into(), 2.0), ("reports".into(), 0.5)]);
-        let found = factors(&path, &columns, &weights).unwrap().unwrap();
+        let found = of_file(&path, &columns, &weights).unwrap().unwrap();
         assert_eq!((found["a"].clone(), found["b"].clone()), (vec![2.0, 1.0], vec![0.5, 1.0]));
-        assert_eq!(factors(&path, &columns, &SourceWeights::from([("mri".into(), 2.0)])).unwrap(), None);
+        assert_eq!(of_file(&path, &columns, &SourceWeights::from([("mri".into(), 2.0)])).unwrap(), None);
         std::fs::remove_file(path).unwrap();
     }
 }

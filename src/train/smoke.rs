@@ -118,6 +118,7 @@ pub(super) fn study(folder: &Path, name: &str, findings: usize) -> Result<Study,
         origins: vec![origin],
         auxiliary,
         soft: None,
+        normal_weight: 1.0,
         factors: vec![],
     })
 }

@@ -3,15 +3,17 @@
 use super::TrainError;
 use super::auxiliary::Auxiliary;
 use super::data::{self, Part, Record, Records, Truth};
-use super::films::{Films, Smaller};
+use super::films::Films;
 use super::folds::{self, Kept};
 use super::label_set::{LabelSet, PathConfig};
+use super::normals::Normals;
 use super::objective::Imbalance;
 use super::origin::Origin;
-use super::provenance::{self, SourceWeights};
+use super::provenance;
+use super::selection::Selection;
 use super::soft::Soft;
 use super::targets::{Evidence, Targets};
-use crate::labels::{FaultList, Faults, UncertainPolicies};
+use crate::labels::{FaultList, Faults};
 use crate::model::{Fit, InputSpec};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -26,46 +28,6 @@ const RARE: f32 = 0.1;
 /// weights pass from one data set to another.
 const MEAN: f32 = 0.5;
 const STD: f32 = 0.25;
-
-/// Which films and labels a run learns from.
-#[derive(Clone, Debug)]
-pub struct Selection {
-    /// Side that films are reduced to before anything else, pixels.
-    pub detail: usize,
-    /// Films of patients known to be younger are left out, years.
-    pub minimum_age: f64,
-    /// What becomes of films stored smaller than `detail`.
-    pub smaller: Smaller,
-    /// Whether there are auxiliary heads.
-    pub auxiliary: bool,
-    /// A teacher's probabilities and their share of the loss.
-    pub soft: Option<(PathBuf, f32)>,
-    /// What uncertain labels count as.
-    pub uncertain: UncertainPolicies,
-    /// How much a label counts by where it is from.
-    pub source_weights: SourceWeights,
-    /// Sources beside the config's own.
-    pub further: Vec<Origin>,
-    /// The fold that is `val`, where `k_fold_path` holds folds.
-    pub fold: Option<usize>,
-}
-
-impl Selection {
-    /// Films of at least `detail` pixels of patients of the intended age, with their own labels alone.
-    pub fn plain(detail: usize) -> Self {
-        Self {
-            detail,
-            minimum_age: f64::from(super::bundle::MINIMUM_AGE_YEARS),
-            smaller: Smaller::LeaveOut,
-            auxiliary: false,
-            soft: None,
-            uncertain: UncertainPolicies::default(),
-            source_weights: SourceWeights::new(),
-            further: vec![],
-            fold: None,
-        }
-    }
-}
 
 /// What a study is made of.
 pub struct Parts {
@@ -83,6 +45,8 @@ pub struct Parts {
     pub auxiliary: Auxiliary,
     /// A teacher's probabilities and their share of the loss.
     pub soft: Option<(Soft, f32)>,
+    /// What a film without a finding counts of the others, 0 to 1.
+    pub normal_weight: f32,
     /// [films][findings]: how much a label counts by where it is from; empty where all count the same.
     pub factors: Vec<Vec<f32>>,
 }
@@ -113,6 +77,7 @@ pub struct Study {
     pub folds: usize,
     auxiliary: Auxiliary,
     soft: Option<(Soft, f32)>,
+    normals: Normals,
     factors: Vec<Vec<f32>>,
     snapshots: PathBuf,
 }
@@ -188,14 +153,16 @@ impl Study {
         if let Some((soft, _)) = soft.as_ref().filter(|_| selection.auxiliary) {
             auxiliary.add_features(soft, &films.records);
         }
-        let factors = factors(&origins, &records.columns, &selection.source_weights, &films.records)?;
+        let factors = provenance::factors(&origins, &records.columns, &selection.source_weights, &films.records)?;
         let (columns, laterals) = (records.columns, records.laterals);
         if let Some(fold) = fold_of(folds, selection.fold, &config.k_fold_path)? {
             put_in_parts(&mut films.records, fold);
         }
-        let mut study = Self::of(Parts { config, set, films, columns, origins, auxiliary, soft, factors })?;
-        if let Some((path, _)) = selection.soft.as_ref().filter(|_| study.targets.softened == 0) {
-            return Err(TrainError::content(path, "its column file names no film of the label file"));
+        let normal_weight = selection.normal_weight;
+        let parts = Parts { config, set, films, columns, origins, auxiliary, soft, normal_weight, factors };
+        let mut study = Self::of(parts)?;
+        if let Some((path, _)) = &selection.soft {
+            study.targets.check().map_err(|what| TrainError::content(path, what))?;
         }
         (study.too_young, study.minimum_age, study.laterals, study.folds) = (too_young, selection.minimum_age, laterals, folds);
         match selection.fold {
@@ -209,10 +176,11 @@ impl Study {
     /// # Errors
     /// [`TrainError`] where no finding has evidence.
     pub fn of(parts: Parts) -> Result<Self, TrainError> {
-        let Parts { config, set, films, columns, origins, auxiliary, soft, factors } = parts;
+        let Parts { config, set, films, columns, origins, auxiliary, soft, normal_weight, factors } = parts;
+        let normals = Normals::of(normal_weight, set.findings.len(), &auxiliary);
         let records = films.kept(&columns);
         let snapshots = config.snapshot_path.clone();
-        let targets = Targets { auxiliary: vec![], films: vec![], softened: 0 };
+        let targets = Targets { auxiliary: vec![], films: vec![], softened: 0, unshifted: 0 };
         let (too_young, minimum_age, laterals, folds, trained) = (0, 0.0, 0, 0, vec![]);
         let mut study = Self {
             config,
@@ -228,6 +196,7 @@ impl Study {
             folds,
             auxiliary,
             soft,
+            normals,
             factors,
             snapshots,
         };
@@ -264,6 +233,7 @@ impl Study {
             trained: &self.trained,
             auxiliary: &self.auxiliary,
             soft: self.soft.as_ref().map(|(soft, share)| (soft, *share)),
+            normals: &self.normals,
             factors: &self.factors,
             origins: &self.origins,
             set: &self.set,
@@ -289,6 +259,11 @@ impl Study {
             .collect()
     }
 
+    /// What a film without a finding counts of the others.
+    pub fn normal_weight(&self) -> f32 {
+        self.normals.weight()
+    }
+
     /// The share of the loss on a teacher's probabilities, where there is a teacher.
     pub fn soft_share(&self) -> Option<f32> {
         self.soft.as_ref().map(|(_, share)| *share)
@@ -297,15 +272,12 @@ impl Study {
     /// The logit a head starts from: that of its weighted share in train.
     pub fn start_biases(&self, imbalance: Imbalance) -> Vec<f32> {
         let (weights, train, findings) = (self.positive_weights(imbalance), self.films.of(Part::Train), self.set.findings.len());
-        let auxiliary = (findings..findings + self.targets.auxiliary.len()).map(|h| {
-            let mean = self.targets.mean(h, &train).clamp(0.01, 0.99);
+        let logit = |head: usize| {
+            let mean = self.targets.mean(head, &train).clamp(1e-4, 1.0 - 1e-4);
             (mean / (1.0 - mean)).ln()
-        });
-        let finding = |f: usize| {
-            let (positives, known) = self.counts(f);
-            if self.trained[f] { (weights[f] * positives as f32 / (known - positives).max(1) as f32).ln() } else { 0.0 }
         };
-        (0..findings).map(finding).chain(auxiliary).collect()
+        let finding = |f: usize| if self.trained[f] { weights[f].ln() + logit(f) } else { 0.0 };
+        (0..findings).map(finding).chain((findings..findings + self.targets.auxiliary.len()).map(logit)).collect()
     }
 
     /// How often each film of train is to be seen in an epoch: by its source and, of [`Imbalance::Sampled`], its rarest finding.
@@ -386,23 +358,4 @@ fn put_in_parts(films: &mut [Record], fold: usize) {
     for film in films.iter_mut().filter(|f| f.part != Part::Test) {
         film.part = if film.fold == Some(fold) { Part::Val } else { Part::Train };
     }
-}
-
-/// How much each label of each film counts by where it is from; empty where no source has a weight.
-fn factors(
-    origins: &[Origin],
-    columns: &[Vec<String>],
-    weights: &SourceWeights,
-    films: &[Record],
-) -> Result<Vec<Vec<f32>>, TrainError> {
-    if weights.is_empty() {
-        return Ok(vec![]);
-    }
-    let files: Vec<Option<HashMap<String, Vec<f32>>>> =
-        origins.iter().map(|o| provenance::factors(&o.labels, columns, weights)).collect::<Result<_, _>>()?;
-    if files.iter().all(Option::is_none) {
-        return Err(TrainError::Run(provenance::none_named(weights)));
-    }
-    let of = |film: &Record| files[film.origin].as_ref()?.get(origins[film.origin].plain(&film.file)).cloned();
-    Ok(films.iter().map(|f| of(f).unwrap_or_default()).collect())
 }

@@ -1,12 +1,13 @@
 //! What each head of the network shall say about each film, and how much that counts.
 //!
-//! In: truths, auxiliary answers, a teacher's soft labels. Out: a row of targets and weights per film, the findings
+//! In: truths, auxiliary answers, a teacher's soft labels, what normal films count. Out: a row of targets and weights per film, the findings
 //! first, then the auxiliary heads. Cross-entropy is linear in its target, so (1 - a) of the loss of the hard label plus
 //! a of the loss of the soft one is the loss of the mixed target. Never: a weight where nothing is known.
 
-use super::auxiliary::Auxiliary;
+use super::auxiliary::{Auxiliary, NO_FINDING};
 use super::data::Record;
 use super::label_set::LabelSet;
+use super::normals::Normals;
 use super::origin::Origin;
 use super::soft::Soft;
 
@@ -27,6 +28,8 @@ pub struct Evidence<'a> {
     pub auxiliary: &'a Auxiliary,
     /// A teacher's probabilities and their share of the loss.
     pub soft: Option<(&'a Soft, f32)>,
+    /// How much normal films count.
+    pub normals: &'a Normals,
     /// [films][findings]: how much a label counts by where it is from; empty where all count the same.
     pub factors: &'a [Vec<f32>],
     /// Sources of the films.
@@ -43,6 +46,8 @@ pub struct Targets {
     pub films: Vec<Row>,
     /// Films that the soft labels say something of.
     pub softened: usize,
+    /// Films that they cannot be shifted for, as normal films count less and they do not say whether these are.
+    pub unshifted: usize,
 }
 
 impl Targets {
@@ -56,7 +61,8 @@ impl Targets {
             let answers = kept.iter().map(|&h| from.auxiliary.values[i][h]);
             let hard: Vec<Option<f32>> =
                 film.truths.iter().map(|t| t.known().map(|yes| f32::from(u8::from(yes)))).chain(answers).collect();
-            let all = from.soft.map(|(soft, _)| soft.of(&film.file));
+            let all = from.soft.and_then(|(soft, _)| from.normals.shifted(soft.of(&film.file)));
+            let of_film = from.normals.factor(film, &from.auxiliary.values[i]) * from.origins[film.origin].loss_weight;
             let softened = |head: usize| {
                 let at = if head < findings { head } else { findings + kept[head - findings] };
                 all.as_ref().and_then(|all| all[at])
@@ -69,17 +75,37 @@ impl Targets {
                 };
                 let (target, weight) = if counts { mix(*hard, softened(head), share) } else { (0.0, 0.0) };
                 let factor = from.factors.get(i).and_then(|f| f.get(head)).copied().unwrap_or(1.0);
-                (target, weight * factor * from.origins[film.origin].loss_weight)
+                (target, weight * factor * of_film)
             });
             let (targets, weights) = mixed.unzip();
             Row { targets, weights }
         };
         let films = records.iter().enumerate().map(row).collect();
-        let softened = from.soft.map_or(0, |(soft, _)| records.iter().filter(|r| soft.has(&r.file)).count());
-        Self { auxiliary, films, softened }
+        let count = |of: &dyn Fn(&Soft, &str) -> bool| {
+            from.soft.map_or(0, |(soft, _)| records.iter().filter(|r| of(soft, &r.file)).count())
+        };
+        let softened = count(&|soft, file| soft.has(file));
+        let unshifted = count(&|soft, file| from.normals.shifted(soft.of(file)).is_none());
+        Self { auxiliary, films, softened, unshifted }
     }
 
-    /// Mean target of auxiliary head `head` over `films`, weights counted; a half where nothing is known.
+    /// That soft labels are of these films, and can be followed.
+    ///
+    /// # Errors
+    /// A sentence that says what they lack.
+    pub fn check(&self) -> Result<(), String> {
+        match (self.softened, self.unshifted) {
+            (0, _) => Err("its column file names no film of the label file".into()),
+            (_, 0) => Ok(()),
+            (_, films) => Err(format!(
+                "of {films} films it says which findings they have and not whether they have any, which --normal-weight below 1 needs: \
+                 give soft labels and label file a column {}, with --auxiliary-weight above 0, or leave --normal-weight out",
+                NO_FINDING[0]
+            )),
+        }
+    }
+
+    /// Mean target of head `head` over `films`, weights counted; a half where nothing is known.
     pub fn mean(&self, head: usize, films: &[usize]) -> f32 {
         let rows = films.iter().map(|&i| &self.films[i]);
         let (sum, weight) =
@@ -101,7 +127,10 @@ fn mix(hard: Option<f32>, soft: Option<f32>, share: f32) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::data::Truth;
+    use crate::train::label_set::PathConfig;
     use crate::train::objective::{Imbalance, summed};
+    use crate::train::study::POSITIVES_MIN;
     use tch::{Kind, Tensor};
 
     #[test]
@@ -116,6 +145,69 @@ mod tests {
         };
         let apart = f64::from(1.0 - share) * of(&hard) + f64::from(share) * of(&soft);
         assert!((of(&mixed) - apart).abs() < 1e-6, "{} {apart}", of(&mixed));
+    }
+
+    /// Targets of a film with an edema and of two normal ones, of which the teacher has seen but the first; `word` is its file.
+    fn of_three(weight: f32, word: &str) -> Targets {
+        let set: LabelSet = toml::from_str(
+            "name='x'\ntitle_en='x'\ntitle_zh='x'\n[[finding]]\nid='a'\nvariable='var_0'\nen='a'\nzh='a'\ncolumns=['Edema']\n",
+        )
+        .unwrap();
+        let film = |(file, truth): (&str, Truth)| Record { file: file.into(), truths: vec![truth], ..Record::default() };
+        let mut records: Vec<Record> =
+            [("a", Truth::Positive), ("b", Truth::Negative), ("c", Truth::Negative)].map(film).to_vec();
+        let normal = |film: &Record| vec![Some(f32::from(u8::from(film.file != "a")))];
+        // As often again as evidence of the auxiliary head takes.
+        records = records.iter().cycle().take(3 * POSITIVES_MIN).cloned().collect();
+        let auxiliary = Auxiliary { heads: vec![NO_FINDING[0].into()], values: records.iter().map(normal).collect() };
+        let file = std::env::temp_dir().join(format!("chexbox-targets-{}-{weight}-{}.csv", std::process::id(), word.len()));
+        std::fs::write(&file, word).unwrap();
+        let soft = Soft::read(&file, &set, &auxiliary.heads).unwrap();
+        std::fs::remove_file(file).unwrap();
+        let config = PathConfig {
+            train_label_path: "l".into(),
+            k_fold_path: "k".into(),
+            train_img_path: "i".into(),
+            test_img_path: "i".into(),
+            snapshot_path: "s".into(),
+        };
+        let (normals, origins) = (Normals::of(weight, 1, &auxiliary), [Origin::own(&config)]);
+        let evidence = Evidence {
+            trained: &[true],
+            auxiliary: &auxiliary,
+            soft: Some((&soft, 0.5)),
+            normals: &normals,
+            factors: &[],
+            origins: &origins,
+            set: &set,
+        };
+        Targets::of(&records, &evidence)
+    }
+
+    #[test]
+    fn normal_films_count_less_and_the_teacher_s_word_follows() {
+        let word = "file,Edema,No_Finding\na,0.5,0.25\nb,0.125,0.75\n";
+        let all = of_three(1.0, word);
+        let rows: Vec<(&[f32], &[f32])> = all.films[..3].iter().map(|r| (&r.targets[..], &r.weights[..])).collect();
+        assert_eq!(rows[0], (&[0.75, 0.125][..], &[1.0, 1.0][..]));
+        assert_eq!(rows[1], (&[0.0625, 0.875][..], &[1.0, 1.0][..]));
+        assert_eq!(rows[2], (&[0.0, 1.0][..], &[1.0, 1.0][..]));
+        let less = of_three(0.5, word);
+        // Of films like a 0.875 are left, of films like b 0.625.
+        let near = |got: &[f32], want: [f32; 2]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6);
+        assert!(near(&less.films[0].targets, [0.5 + 0.25 / 0.875, 0.0625 / 0.875]), "{:?}", less.films[0]);
+        assert!(near(&less.films[1].targets, [0.0625 / 0.625, 0.5 + 0.1875 / 0.625]), "{:?}", less.films[1]);
+        assert_eq!(less.films[..3].iter().map(|r| r.weights[0]).collect::<Vec<_>>(), [1.0, 0.5, 0.5]);
+        assert_eq!(less.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_teacher_that_says_nothing_of_normal_films_is_refused_where_they_count_less() {
+        let word = "file,Edema\na,0.5\nb,0.125\n";
+        assert_eq!(of_three(1.0, word).check(), Ok(()));
+        let refused = of_three(0.5, word).check().unwrap_err();
+        assert!(refused.contains("of 40 films") && refused.contains("a column No_Finding"), "{refused}");
+        assert!(of_three(1.0, "file,Edema,No_Finding\nz,0.5,0.5\n").check().unwrap_err().contains("names no film"));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn run(args: &FoldsArgs) -> Result<(), String> {
     write(args, &selection).map_err(|e| e.to_string())
 }
 
-fn write(args: &FoldsArgs, selection: &chexbox::train::study::Selection) -> Result<(), TrainError> {
+fn write(args: &FoldsArgs, selection: &chexbox::train::selection::Selection) -> Result<(), TrainError> {
     let config = PathConfig::read(&args.source.config)?;
     let path = &config.k_fold_path;
     if path.exists() && !args.replace {

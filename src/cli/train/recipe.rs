@@ -10,7 +10,7 @@ use chexbox::train::objective::Imbalance;
 use chexbox::train::optimiser::{Habits, Rule};
 use chexbox::train::origin::Origin;
 use chexbox::train::schedule::Options;
-use chexbox::train::study::Selection;
+use chexbox::train::selection::Selection;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -120,6 +120,9 @@ recipe! {
     soft_labels: PathBuf,
     /// Share of the loss that the soft labels have, where a film has some; the rest is that of its own labels [default: 0.7]
     soft_share: f32,
+    /// What a film without a finding counts of the others, 0 to 1; where most films are normal, less makes a head better at telling
+    /// its finding from others, and worse at telling it from none. Soft labels must then say No_Finding [default: 1]
+    normal_weight: f32,
     /// Factor on the loss of the auxiliary heads (sex, view, age, public labels that are no finding of the set, a teacher's
     /// features), which are cut off at export; 0: no such heads [default: 0.3]
     auxiliary_weight: f64,
@@ -283,6 +286,7 @@ impl Recipe {
             },
             auxiliary: self.auxiliary_weight.unwrap_or(0.3) > 0.0,
             soft: self.soft_labels.clone().map(|path| (path, self.soft_share.unwrap_or(0.7))),
+            normal_weight: self.normal_weight.unwrap_or(plain.normal_weight),
             uncertain: UncertainPolicies::parse(&self.uncertain).map_err(|e| e.to_string())?,
             source_weights: self.source_weight.iter().map(|text| source_weight(text)).collect::<Result<BTreeMap<_, _>, _>>()?,
             further: self.source.iter().map(origin).collect(),
@@ -318,6 +322,7 @@ impl Recipe {
             ("rate_end", self.rate_end),
             ("trunk_rate", self.trunk_rate),
             ("soft_share", self.soft_share.map(f64::from)),
+            ("normal_weight", self.normal_weight.map(f64::from)),
             ("blur_share", self.blur_share.map(f64::from)),
         ];
         shares.into_iter().try_for_each(|(name, value)| between(name, value, 0.0, 1.0))?;
@@ -378,6 +383,7 @@ mod tests {
         for (line, what) in [
             ("--batch 1", "batch is 1, allowed are 2"),
             ("--soft-share 1.5", "soft_share is 1.5, allowed are 0 to 1"),
+            ("--normal-weight 2", "normal_weight is 2, allowed are 0 to 1"),
             ("--rate NaN", "rate is NaN"),
             ("--source-weight ct", "SOURCE=WEIGHT"),
             ("--uncertain maybe", "allowed are ignore, zeros, ones"),
