@@ -396,15 +396,14 @@ def test(pool, members):
             logits_there = {k: v[sharp] for k, v in shifted(logits, weight).items()}
             both = [mean_of(aucs_of(pool, of[sharp][at], {k: v[at] for k, v in logits_there.items()}))
                     for at in (np.full(sharp.sum(), True), pool.truths[of[sharp], :NO_FINDING].sum(1).numpy() > 0)]
-            print(f"{part}, {SIDE} px and more, normal films counting {weight}: mean AUC {both[0]:.4f}, among films with a finding {both[1]:.4f}")
+            print(f"{part}, {SIDE} px and more, normal films counting {weight}: mean AUC {both[0]:.4f}, "
+                  f"among films with a finding {both[1]:.4f}")
 
 
 def shifted(logits, weight):
-    """Logits as they would be if films without a finding counted `weight` of the others: src/train/normals.rs."""
+    """Scores, ordered as probabilities would be if films without a finding counted `weight` of the others: src/train/normals.rs."""
     share = {label: 1 / (1 + np.exp(-z.astype(np.float64))) for label, z in logits.items()}
-    left = 1 - (1 - weight) * share["No_Finding"]
-    odds = lambda p: np.log(p / (1 - p))
-    return {label: odds(np.clip(p / left, 1e-9, 1 - 1e-9)) for label, p in share.items() if label != "No_Finding"}
+    return {label: p / (1 - (1 - weight) * share["No_Finding"]) for label, p in share.items() if label != "No_Finding"}
 
 
 def main(verb, *words):

@@ -110,6 +110,7 @@ mod tests {
             sex: String::new(),
             view: String::new(),
             lateral: false,
+            normal: None,
             truths: vec![],
             boxes: vec![],
         };

@@ -33,6 +33,8 @@ pub struct LabelledFilm {
     pub view: String,
     /// Whether the file says that it is a lateral.
     pub lateral: bool,
+    /// Whether the file says that nothing was found; `None` where it has no column for that.
+    pub normal: Option<bool>,
     /// [findings].
     pub truths: Vec<Truth>,
     /// Boxes of the columns asked for.
@@ -175,6 +177,21 @@ mod tests {
             all.contains("row 2: Finding Labels has Masses") && all.contains("row 3: Finding Labels has No Finding"),
             "{all}"
         );
+    }
+
+    #[test]
+    fn a_film_is_normal_where_a_label_says_so_in_any_public_form() {
+        let normal = |text: &str| {
+            let (file, faults) = parsed(text, &Request::default());
+            assert_eq!(faults, Vec::<String>::new());
+            file.films.iter().map(|f| f.normal).collect::<Vec<_>>()
+        };
+        assert_eq!(normal("file,Mass,No_Finding\na,0,1\nb,0,0\n"), [Some(true), Some(false)]);
+        assert_eq!(normal("Path,No Finding,Lung Lesion\na,1.0,\nb,,-1.0\n"), [Some(true), Some(false)]);
+        assert_eq!(normal("file,Finding Labels\na,No Finding\nb,Hernia\nc,\n"), [Some(true), Some(false), None]);
+        assert_eq!(normal("image,var_0\na,0\n"), [None]);
+        let (_, faults) = parsed("file,Mass,No_Finding\na,0,normal\n", &Request::default());
+        assert_eq!(faults, ["row 2: No_Finding is normal, allowed are 0, 1, -1 and blank"]);
     }
 
     #[test]

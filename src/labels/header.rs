@@ -14,6 +14,8 @@ pub(super) struct Header {
     pub projection: Option<usize>,
     /// [findings], the columns that speak of each.
     pub labels: Vec<Vec<usize>>,
+    /// Whether nothing was found.
+    pub no_finding: Option<usize>,
     /// The NIH's list of what a film shows.
     pub listed: Option<usize>,
 }
@@ -27,6 +29,9 @@ const SEX: [&str; 3] = ["sex", "gender", "patient gender"];
 const VIEW: [&str; 4] = ["view", "ap/pa", "view_position", "view position"];
 const PROJECTION: [&str; 1] = ["frontal/lateral"];
 const LISTED: [&str; 1] = ["finding labels"];
+
+/// The label that says that nothing was found, as NIH ChestX-ray14 and CheXpert spell it.
+pub const NO_FINDING: [&str; 2] = ["No_Finding", "No Finding"];
 
 fn among(names: &csv::StringRecord, wanted: &[&str]) -> Option<usize> {
     wanted.iter().find_map(|w| names.iter().position(|n| n.trim().eq_ignore_ascii_case(w)))
@@ -70,6 +75,7 @@ impl Header {
             view: among(names, &VIEW),
             projection: among(names, &PROJECTION),
             labels: set.findings.iter().map(of).collect(),
+            no_finding: among(names, &NO_FINDING),
             listed: among(names, &LISTED),
         })
     }

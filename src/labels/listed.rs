@@ -4,6 +4,7 @@
 //! In: a cell. Out: what it says of a finding. A finding of the fourteen that is not listed is absent; of others nothing is said.
 
 use super::Truth;
+use super::header::NO_FINDING;
 use super::set::Label;
 
 /// The fourteen, as the file writes them.
@@ -23,7 +24,7 @@ const NAMES: [&str; 14] = [
     "Pneumonia",
     "Pneumothorax",
 ];
-const NONE: &str = "No Finding";
+const NONE: &str = NO_FINDING[1];
 
 /// What a cell lists; a blank one says nothing.
 #[derive(Default)]
@@ -44,6 +45,11 @@ impl<'a> Listed<'a> {
             return Err(format!("Finding Labels has {NONE} beside findings"));
         }
         Ok(Self(names))
+    }
+
+    /// Whether it says that nothing was found; `None` where it is blank.
+    pub(super) fn normal(&self) -> Option<bool> {
+        self.0.first().map(|first| *first == NONE)
     }
 
     /// What is said of a finding.

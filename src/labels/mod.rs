@@ -16,7 +16,7 @@ mod set;
 mod table;
 mod uncertain;
 
-pub use header::file_column;
+pub use header::{NO_FINDING, file_column};
 
 pub use boxes::{BoxColumn, FindingBox};
 pub use faults::{FaultList, Faults};

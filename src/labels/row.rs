@@ -51,6 +51,8 @@ impl Rows<'_> {
             at => self.truth(row, line, at, self.uncertain.of(&label.id), faults),
         };
         let truths = header.labels.iter().zip(&self.set.findings).map(truth).collect();
+        // CheXpert leaves the cell blank where something was found, or was uncertain.
+        let none = header.no_finding.map(|i| self.truth(row, line, &[i], Uncertain::Ignore, faults) == Truth::Positive);
         let age = age_of(&text(header.age)).unwrap_or_else(|what| {
             faults.add(row, what);
             None
@@ -74,6 +76,7 @@ impl Rows<'_> {
             sex: sex(&text(header.sex)),
             view: text(header.view).to_ascii_uppercase(),
             lateral: text(header.projection).eq_ignore_ascii_case("lateral"),
+            normal: none.or_else(|| listed.normal()),
             truths,
             boxes: found,
             file,

@@ -11,6 +11,7 @@ use super::label_set::LabelSet;
 use super::origin::Origin;
 use super::soft::Soft;
 use super::study::POSITIVES_MIN;
+use crate::labels::NO_FINDING;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -47,11 +48,8 @@ const PUBLIC: [&str; 26] = [
     "Scoliosis",
 ];
 
-/// The label that says that nothing was found, as these files spell it.
-pub(super) const NO_FINDING: [&str; 2] = ["No_Finding", "No Finding"];
-
-/// Heads that say nothing of findings.
-pub(super) const NOT_OF_FINDINGS: [&str; 4] = ["Support Devices", "sex", "view", "age"];
+/// The heads that a row gives beside its public labels.
+pub(super) const OF_ROW: [&str; 3] = ["sex", "view", "age"];
 
 /// Auxiliary targets of films.
 pub struct Auxiliary {
@@ -88,7 +86,7 @@ impl Auxiliary {
             heads.iter().map(|head| public(film, head)).chain(of_row).collect()
         };
         let values = films.iter().map(of).collect();
-        heads.extend(["sex", "view", "age"].map(str::to_owned));
+        heads.extend(OF_ROW.map(str::to_owned));
         Ok(Self { heads, values })
     }
 

@@ -64,6 +64,8 @@ pub struct Record {
     pub part: Part,
     /// Fold, where the films are split into folds and this one is not of the test part.
     pub fold: Option<usize>,
+    /// Whether the file says that nothing was found, as in [`LabelledFilm`].
+    pub normal: Option<bool>,
     /// [findings].
     pub truths: Vec<Truth>,
 }
@@ -116,7 +118,7 @@ fn parse(source: impl std::io::Read, set: &LabelSet, request: &Request, faults: 
 }
 
 fn record(film: LabelledFilm, faults: &mut Faults) -> Record {
-    let LabelledFilm { row, file, patient, split, age, sex, view, truths, .. } = film;
+    let LabelledFilm { row, file, patient, split, age, sex, view, normal, truths, .. } = film;
     if patient.is_empty() {
         faults.add(row, "patient is blank: without it the parts cannot be kept apart");
     }
@@ -124,7 +126,7 @@ fn record(film: LabelledFilm, faults: &mut Faults) -> Record {
         faults.add(row, what);
         Part::Train
     });
-    Record { origin: 0, row, file, patient, age, sex, view, part, fold: None, truths }
+    Record { origin: 0, row, file, patient, age, sex, view, part, fold: None, normal, truths }
 }
 
 /// The part of a film: `val` and `test` as the file says; of `train`, a fixed share of the patients is the test part.

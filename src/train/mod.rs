@@ -3,8 +3,8 @@
 //!
 //! The line, a file each: [`label_set`], [`origin`] and [`data`] (what is learnt from), [`films`] (pixels, by the same chain as
 //! inference), [`folds`] and [`stratify`] (the parts on disk), [`auxiliary`], [`soft`], [`normals`], [`provenance`] and
-//! [`targets`] (what each head shall say), [`selection`] and [`study`] (all of it, checked), [`augment`], [`order`] and [`batches`], [`densenet`],
-//! [`init`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, `beginning` and [`fit`] (the
+//! [`targets`] (what each head shall say), [`selection`] and [`study`] (all of it, checked), [`augment`], [`order`] and
+//! [`batches`], [`densenet`], [`init`] (weights to start from), [`schedule`], [`objective`], [`optimiser`], `replicas`, `beginning` and [`fit`] (the
 //! loop), [`snapshot`], [`log`], [`page`]; [`ensemble`] of folds; then [`evaluate`], [`onnx`], [`rounding`] (to 8-bit integers), [`boxes`], [`probe`], [`card`]
 //! and [`bundle`]. [`smoke`] runs the line in seconds.
 

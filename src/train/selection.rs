@@ -1,6 +1,6 @@
-//! Which films and labels a run learns from.
+//! What a run says of its films and labels before any is read.
 //!
-//! Out: what the flags of a run say of its films, before any is read.
+//! In: flags and recipe, checked. Out: [`Selection`], by which [`super::study`] reads. Never: a file opened.
 
 use super::bundle::MINIMUM_AGE_YEARS;
 use super::films::Smaller;

@@ -140,6 +140,7 @@ fn record(i: usize, findings: usize) -> Record {
         sex,
         view: "PA".into(),
         part,
+        normal: None,
         truths,
     }
 }

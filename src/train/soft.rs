@@ -6,7 +6,7 @@
 //! and head where there is one. Never: a run on a file with faults; all of them are reported at once.
 
 use super::TrainError;
-use crate::labels::{Faults, Label, LabelSet};
+use crate::labels::{Faults, Label, LabelSet, NO_FINDING};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -16,6 +16,8 @@ pub(super) const FEATURE: &str = "feature_";
 /// Probabilities of films, by their path below the image folder.
 pub struct Soft {
     films: HashMap<String, Vec<Option<f32>>>,
+    /// That a film has no finding.
+    normal: HashMap<String, f32>,
     /// Names of the features, which stand behind the findings and the auxiliary heads.
     features: Vec<String>,
     heads: usize,
@@ -44,6 +46,11 @@ impl Soft {
         self.films.get(file).cloned().unwrap_or_else(|| vec![None; self.heads])
     }
 
+    /// The probability that a film has no finding.
+    pub fn normal(&self, file: &str) -> Option<f32> {
+        self.normal.get(file).copied()
+    }
+
     /// Whether it says anything of this film.
     pub fn has(&self, file: &str) -> bool {
         self.films.contains_key(file)
@@ -66,7 +73,10 @@ fn parse(source: impl std::io::Read, set: &LabelSet, auxiliary: &[String], fault
     columns.extend(auxiliary.iter().map(|name| at(name).into_iter().collect::<Vec<_>>()));
     let features: Vec<String> = names.iter().map(str::trim).filter(|name| name.starts_with(FEATURE)).map(str::to_owned).collect();
     columns.extend(features.iter().map(|name| at(name).into_iter().collect::<Vec<_>>()));
-    let mut films = HashMap::new();
+    let none: Vec<usize> = NO_FINDING.iter().find_map(|name| at(name)).into_iter().collect();
+    // Most often it is an auxiliary head as well, whose faults are told already.
+    let head = columns.iter().position(|columns| *columns == none).filter(|_| !none.is_empty());
+    let (mut films, mut normal) = (HashMap::new(), HashMap::new());
     for (i, line) in reader.records().enumerate() {
         let row = i + 2;
         match line {
@@ -76,14 +86,17 @@ fn parse(source: impl std::io::Read, set: &LabelSet, auxiliary: &[String], fault
             }
             Ok(line) => {
                 let file = line[film].trim().to_owned();
-                let values = columns.iter().map(|at| any(at, row, &line, &names, faults)).collect();
+                let values: Vec<Option<f32>> = columns.iter().map(|at| any(at, row, &line, &names, faults)).collect();
+                if let Some(p) = head.map_or_else(|| any(&none, row, &line, &names, faults), |head| values[head]) {
+                    normal.insert(file.clone(), p);
+                }
                 if films.insert(file.clone(), values).is_some() {
                     faults.add(row, format!("{file} stands in an earlier row already"));
                 }
             }
         }
     }
-    Ok(Soft { films, features, heads: columns.len() })
+    Ok(Soft { films, normal, features, heads: columns.len() })
 }
 
 /// The probability that any of several labels holds, taken as independent given the film; `None` where all are blank.
@@ -122,6 +135,20 @@ mod tests {
         assert_eq!(soft.of("a"), [Some(0.25), Some(0.75), None, Some(0.125), None]);
         assert_eq!(soft.of("b"), [None, Some(1.0), None, None, None]);
         assert_eq!((soft.of("c"), soft.has("c")), (vec![None; 5], false));
+    }
+
+    #[test]
+    fn a_teacher_says_in_either_spelling_that_nothing_was_found() {
+        for name in NO_FINDING {
+            let text = format!("file,Edema,{name}\na,0.25,0.75\nb,0.5,\n");
+            let soft = parse(text.as_bytes(), &set(), &[], &mut Faults::default()).unwrap();
+            assert_eq!((soft.normal("a"), soft.normal("b"), soft.normal("c")), (Some(0.75), None, None));
+        }
+        for auxiliary in [&[][..], &["No_Finding".to_owned()]] {
+            let (mut faults, text) = (Faults::default(), "file,Edema,No_Finding\na,0.25,2\n");
+            parse(text.as_bytes(), &set(), auxiliary, &mut faults).unwrap();
+            assert_eq!(faults.lines, ["row 2: No_Finding is 2, allowed are 0 to 1 and blank"]);
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 /// Fewest positives of a finding in a part for which it is learnt, or a figure is given.
 pub const POSITIVES_MIN: usize = 20;
 
+/// Least share that a head starts from: a head without a positive starts from a logit all the same.
+const SHARE_MIN: f32 = 1e-4;
+
 /// Share of the films below which a finding is rare, for sampling.
 const RARE: f32 = 0.1;
 
@@ -177,7 +180,7 @@ impl Study {
     /// [`TrainError`] where no finding has evidence.
     pub fn of(parts: Parts) -> Result<Self, TrainError> {
         let Parts { config, set, films, columns, origins, auxiliary, soft, normal_weight, factors } = parts;
-        let normals = Normals::of(normal_weight, set.findings.len(), &auxiliary);
+        let normals = Normals::of(normal_weight, &set, &auxiliary);
         let records = films.kept(&columns);
         let snapshots = config.snapshot_path.clone();
         let targets = Targets { auxiliary: vec![], films: vec![], softened: 0, unshifted: 0 };
@@ -269,11 +272,11 @@ impl Study {
         self.soft.as_ref().map(|(_, share)| *share)
     }
 
-    /// The logit a head starts from: that of its weighted share in train.
+    /// The logit a head starts from: that of its mean target in train, films weighted as in the loss.
     pub fn start_biases(&self, imbalance: Imbalance) -> Vec<f32> {
         let (weights, train, findings) = (self.positive_weights(imbalance), self.films.of(Part::Train), self.set.findings.len());
         let logit = |head: usize| {
-            let mean = self.targets.mean(head, &train).clamp(1e-4, 1.0 - 1e-4);
+            let mean = self.targets.mean(head, &train).clamp(SHARE_MIN, 1.0 - SHARE_MIN);
             (mean / (1.0 - mean)).ln()
         };
         let finding = |f: usize| if self.trained[f] { weights[f].ln() + logit(f) } else { 0.0 };
@@ -357,5 +360,25 @@ fn fold_of(folds: usize, wanted: Option<usize>, path: &Path) -> Result<Option<us
 fn put_in_parts(films: &mut [Record], fold: usize) {
     for film in films.iter_mut().filter(|f| f.part != Part::Test) {
         film.part = if film.fold == Some(fold) { Part::Val } else { Part::Train };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_starts_from_the_share_of_its_positives_among_films_as_they_count() {
+        let mut study = super::super::smoke::study(&std::env::temp_dir(), "biases", 2).unwrap();
+        let train = study.films.of(Part::Train);
+        let films = || train.iter().map(|&i| &study.films.records[i]);
+        let positives = films().filter(|f| f.truths[0] == Truth::Positive).count() as f32;
+        let normal = films().filter(|f| f.truths.iter().all(|t| *t == Truth::Negative)).count() as f32;
+        let others = train.len() as f32 - positives - normal;
+        let near = |got: f32, want: f32| assert!((got - want).abs() < 1e-4, "{got} {want}");
+        near(study.start_biases(Imbalance::Plain)[0], (positives / (others + normal)).ln());
+        study.normals = Normals::of(0.5, &study.set, &study.auxiliary);
+        study.weigh_evidence().unwrap();
+        near(study.start_biases(Imbalance::Plain)[0], (positives / (others + 0.5 * normal)).ln());
     }
 }

@@ -1,15 +1,16 @@
 //! What each head of the network shall say about each film, and how much that counts.
 //!
-//! In: truths, auxiliary answers, a teacher's soft labels, what normal films count. Out: a row of targets and weights per film, the findings
-//! first, then the auxiliary heads. Cross-entropy is linear in its target, so (1 - a) of the loss of the hard label plus
-//! a of the loss of the soft one is the loss of the mixed target. Never: a weight where nothing is known.
+//! In: truths, auxiliary answers, a teacher's soft labels, what normal films count. Out: a row of targets and weights per
+//! film, the findings first, then the auxiliary heads. Cross-entropy is linear in its target, so (1 - a) of the loss of the
+//! hard label plus a of the loss of the soft one is the loss of the mixed target. Never: a weight where nothing is known.
 
-use super::auxiliary::{Auxiliary, NO_FINDING};
+use super::auxiliary::Auxiliary;
 use super::data::Record;
 use super::label_set::LabelSet;
 use super::normals::Normals;
 use super::origin::Origin;
 use super::soft::Soft;
+use crate::labels::NO_FINDING;
 
 /// Targets of one film.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,13 +57,17 @@ impl Targets {
         let kept = from.auxiliary.with_evidence(records);
         let findings = from.trained.len();
         let auxiliary: Vec<String> = kept.iter().map(|&h| from.auxiliary.heads[h].clone()).collect();
+        let mut unshifted = 0;
         let row = |(i, film): (usize, &Record)| {
             let path = from.origins[film.origin].plain(&film.file);
             let answers = kept.iter().map(|&h| from.auxiliary.values[i][h]);
             let hard: Vec<Option<f32>> =
                 film.truths.iter().map(|t| t.known().map(|yes| f32::from(u8::from(yes)))).chain(answers).collect();
-            let all = from.soft.and_then(|(soft, _)| from.normals.shifted(soft.of(&film.file)));
-            let of_film = from.normals.factor(film, &from.auxiliary.values[i]) * from.origins[film.origin].loss_weight;
+            let word = from.soft.map(|(soft, _)| from.normals.shifted(soft.of(&film.file), soft.normal(&film.file)));
+            unshifted += usize::from(matches!(word, Some(None)));
+            let all = word.flatten();
+            let normal = from.normals.factor(film, &from.auxiliary.values[i], from.trained);
+            let of_film = normal * from.origins[film.origin].loss_weight;
             let softened = |head: usize| {
                 let at = if head < findings { head } else { findings + kept[head - findings] };
                 all.as_ref().and_then(|all| all[at])
@@ -81,11 +86,7 @@ impl Targets {
             Row { targets, weights }
         };
         let films = records.iter().enumerate().map(row).collect();
-        let count = |of: &dyn Fn(&Soft, &str) -> bool| {
-            from.soft.map_or(0, |(soft, _)| records.iter().filter(|r| of(soft, &r.file)).count())
-        };
-        let softened = count(&|soft, file| soft.has(file));
-        let unshifted = count(&|soft, file| from.normals.shifted(soft.of(file)).is_none());
+        let softened = from.soft.map_or(0, |(soft, _)| records.iter().filter(|r| soft.has(&r.file)).count());
         Self { auxiliary, films, softened, unshifted }
     }
 
@@ -98,8 +99,8 @@ impl Targets {
             (0, _) => Err("its column file names no film of the label file".into()),
             (_, 0) => Ok(()),
             (_, films) => Err(format!(
-                "of {films} films it says which findings they have and not whether they have any, which --normal-weight below 1 needs: \
-                 give soft labels and label file a column {}, with --auxiliary-weight above 0, or leave --normal-weight out",
+                "of {films} films it says which findings they have and not whether they have any, which a normal_weight below 1 needs: \
+                 give it a column {} of the probability that a film has none, or say --normal-weight 1",
                 NO_FINDING[0]
             )),
         }
@@ -147,7 +148,7 @@ mod tests {
         assert!((of(&mixed) - apart).abs() < 1e-6, "{} {apart}", of(&mixed));
     }
 
-    /// Targets of a film with an edema and of two normal ones, of which the teacher has seen but the first; `word` is its file.
+    /// Targets of a film with an edema and of two normal ones; `word` is the teacher's file.
     fn of_three(weight: f32, word: &str) -> Targets {
         let set: LabelSet = toml::from_str(
             "name='x'\ntitle_en='x'\ntitle_zh='x'\n[[finding]]\nid='a'\nvariable='var_0'\nen='a'\nzh='a'\ncolumns=['Edema']\n",
@@ -157,7 +158,7 @@ mod tests {
         let mut records: Vec<Record> =
             [("a", Truth::Positive), ("b", Truth::Negative), ("c", Truth::Negative)].map(film).to_vec();
         let normal = |film: &Record| vec![Some(f32::from(u8::from(film.file != "a")))];
-        // As often again as evidence of the auxiliary head takes.
+        // Repeated until the auxiliary head has evidence.
         records = records.iter().cycle().take(3 * POSITIVES_MIN).cloned().collect();
         let auxiliary = Auxiliary { heads: vec![NO_FINDING[0].into()], values: records.iter().map(normal).collect() };
         let file = std::env::temp_dir().join(format!("chexbox-targets-{}-{weight}-{}.csv", std::process::id(), word.len()));
@@ -171,7 +172,7 @@ mod tests {
             test_img_path: "i".into(),
             snapshot_path: "s".into(),
         };
-        let (normals, origins) = (Normals::of(weight, 1, &auxiliary), [Origin::own(&config)]);
+        let (normals, origins) = (Normals::of(weight, &set, &auxiliary), [Origin::own(&config)]);
         let evidence = Evidence {
             trained: &[true],
             auxiliary: &auxiliary,

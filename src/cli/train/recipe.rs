@@ -120,8 +120,8 @@ recipe! {
     soft_labels: PathBuf,
     /// Share of the loss that the soft labels have, where a film has some; the rest is that of its own labels [default: 0.7]
     soft_share: f32,
-    /// What a film without a finding counts of the others, 0 to 1; where most films are normal, less makes a head better at telling
-    /// its finding from others, and worse at telling it from none. Soft labels must then say No_Finding [default: 1]
+    /// What a film without a finding counts of the others, 0 to 1; where most films are normal, less lets a head learn more of what
+    /// tells its finding from others, and less of what tells it from none. Soft labels must then have a column No_Finding [default: 1]
     normal_weight: f32,
     /// Factor on the loss of the auxiliary heads (sex, view, age, public labels that are no finding of the set, a teacher's
     /// features), which are cut off at export; 0: no such heads [default: 0.3]
