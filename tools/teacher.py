@@ -309,6 +309,8 @@ class Member:
         if self.bundle:
             return self.say_of_bundle(pool, of), None
         state = torch.load(self.folder / "teacher.pt", weights_only=True)
+        if "size" not in state:
+            sys.exit(f"{self.folder}/teacher.pt does not say the size it learnt at: it is of an earlier teacher.py; train it again")
         net = Lite(blocks_of(state["ema"])).to(memory_format=torch.channels_last)
         net.load_state_dict(state["ema"])
         logits, features = predict(net, pool, of, state["size"])
